@@ -1,0 +1,1 @@
+"""What acts and learns: from tables to networks, one file an algorithm."""

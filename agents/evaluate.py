@@ -1,0 +1,160 @@
+"""Evaluate a run: ``python -m agents.evaluate RUN [--env ID] [--episodes 100] [--require "mean>=475"] ...``."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import gymnasium as gym
+import numpy as np
+import tyro
+
+import envs  # noqa: F401 - registers skidpad/*
+from agents.evaluation import Policy, act_in_blocks, evaluate
+from agents.registry import find
+from agents.rollout import make_lanes
+from agents.settings import FIRST_EVALUATION_SEED, from_json
+from agents.transforms import flattener
+from supervised.training.checkpoint import atomic_write
+from supervised.training.doors import door, parse
+from supervised.training.errors import UserError, require, writing
+from supervised.training.run import read_config, read_state
+from supervised.training.statistics import requirement
+
+PROG = "python -m agents.evaluate"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the command."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    env: Annotated[str | None, tyro.conf.arg(metavar="ID")] = None
+    """Evaluate on this environment instead of the one trained on (any Gymnasium id with the same spaces)."""
+    episodes: int = 100
+    """Number of episodes."""
+    seed: int = FIRST_EVALUATION_SEED
+    """Episode k is seeded SEED + k; training seeds are below 10,000."""
+    require: Annotated[tuple[str, ...], tyro.conf.arg(metavar="RULE")] = ()
+    """Requirements such as "mean>=475" or "ci95_low>450"; exit code 1 when one is missed."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Where to write the result (default: evaluation.json in the run's folder)."""
+    video: int = 0
+    """Number of episodes to film, into the run's videos/ folder."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    with door():
+        _main(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _main(arguments: list[str]) -> None:
+    description = "Play a trained agent greedily on fresh episodes and report how well it does."
+    options = parse(Options, arguments, prog=PROG, description=description)
+    require(options.episodes >= 1, "episodes", options.episodes, "use at least 1")
+    require(options.seed >= 0, "seed", options.seed, "use 0 or more")
+    requirements = [requirement(text) for text in options.require]
+    agent, env, kwargs = load(options.run, options.env)
+
+    started = time.perf_counter()
+    result = evaluate(agent, env, kwargs, episodes=options.episodes, seed=options.seed)
+    wall = time.perf_counter() - started
+    record = read_config(options.run)
+    protocol = f"{env}, {options.episodes} episodes, greedy, seeds {options.seed} to {result['seeds'][1]}"
+    result |= {"protocol": protocol, "algorithm": record["algorithm"], "seconds": round(wall, 3)}
+
+    low, high = result["ci95"]
+    lengths = result["lengths"]
+    print(f"{record['algorithm']} on {protocol}")
+    print(f"return   mean {result['mean']:.2f}   95 % interval {low:.2f} to {high:.2f}")
+    print(f"         std {result['std']:.2f}   interquartile mean {result['iqm']:.2f}")
+    print(f"length   mean {np.mean(lengths):.1f}   shortest {min(lengths)}   longest {max(lengths)}")
+    print(f"time     {wall:.2f} s")
+    target = options.json or options.run / "evaluation.json"
+    atomic_write(target, json.dumps(result, indent=1) + "\n")
+    print(f"written  {target}")
+    for path in film(agent, env, kwargs, options.run / "videos", options.video, options.seed):
+        print(f"video    {path}")
+    missed = [text for text, one in zip(options.require, requirements, strict=True) if not one.check(result)]
+    for text in options.require:
+        print(f"{'missed' if text in missed else 'met'}: {text}")
+    if missed:
+        raise SystemExit(1)
+
+
+def load(run: Path, env: str | None = None) -> tuple[Policy, Any, dict[str, Any]]:
+    """The trained agent of a run's newest checkpoint, its environment (or ``env`` instead) and keywords.
+
+    Raises:
+        UserError: no run or checkpoint there, or an environment whose spaces the agent was not trained for.
+    """
+    record = read_config(run)
+    algorithm = find(record["algorithm"])
+    config = from_json(algorithm.config, record["config"])
+    trained_on, kwargs = config.env, config.env_kwargs
+    if env is not None and env != trained_on:
+        kwargs = {}
+    target = env or trained_on
+    batch = make_lanes(target, 1, kwargs)
+    space, _ = flattener(batch.single_observation_space)
+    agent = algorithm.agent(config, space, batch.single_action_space)
+    batch.close()
+    try:
+        agent.load_state_dict(read_state(run)["agent"])
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{target} does not fit what {run} was trained on ({trained_on}): {reason}") from error
+    return agent, target, dict(kwargs)
+
+
+def film(
+    policy: Policy,
+    env: str | Callable[[], Any],
+    kwargs: dict[str, Any],
+    folder: Path,
+    episodes: int,
+    seed: int,
+) -> list[Path]:
+    """Write mp4 videos of the first episodes of an evaluation."""
+    import imageio.v2 as imageio
+
+    paths = []
+    for episode in range(episodes):
+        single = gym.make(env, render_mode="rgb_array", **kwargs) if isinstance(env, str) else env()
+        _, flatten = flattener(single.observation_space)
+        fps = int(single.metadata.get("render_fps", 30))
+        path = folder / f"episode-{seed + episode}.mp4"
+        partial = path.with_name(f".{path.name}.part.mp4")
+        with writing(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            writer: Any = imageio.get_writer(partial, fps=fps, macro_block_size=2)
+            with writer as video:
+                observation, _ = single.reset(seed=seed + episode)
+                over = False
+                while not over:
+                    video.append_data(single.render())
+                    action = act_in_blocks(policy, flatten(_batch_of_one(observation)))[0]
+                    observation, _, terminated, truncated, _ = single.step(action)
+                    over = terminated or truncated
+                video.append_data(single.render())
+            partial.replace(path)
+        single.close()
+        paths.append(path)
+    return paths
+
+
+def _batch_of_one(observation: Any) -> Any:
+    if isinstance(observation, dict):
+        return {key: _batch_of_one(value) for key, value in observation.items()}
+    if isinstance(observation, tuple):
+        return tuple(_batch_of_one(value) for value in observation)
+    return np.asarray(observation)[None]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Algorithm names, and the modules that hold them; a module is imported when its algorithm is asked for."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from supervised.training.errors import UserError, suggest
+
+TABULAR = "agents.tabular.training"
+
+#: name -> (module, what it is in one line)
+CATALOGUE: dict[str, tuple[str, str]] = {
+    "policy-evaluation": (TABULAR, "values of the uniform policy, from the model by sweeps"),
+    "policy-iteration": (TABULAR, "optimal policy from the model, by evaluation and improvement in turn"),
+    "value-iteration": (
+        TABULAR,
+        "optimal values from the model; synchronous, Gauss-Seidel or prioritized sweeps",
+    ),
+    "mc-prediction": (TABULAR, "values of the uniform policy from whole episodes, first or every visit"),
+    "td-prediction": (TABULAR, "values of the uniform policy by TD(0)"),
+    "n-step-td-prediction": (TABULAR, "values of the uniform policy from n-step returns"),
+    "td-lambda-prediction": (TABULAR, "values of the uniform policy with eligibility traces"),
+    "mc-exploring-starts": (TABULAR, "Monte Carlo control, every episode from a random state and action"),
+    "mc-control": (TABULAR, "Monte Carlo control with an epsilon-greedy policy"),
+    "mc-off-policy": (TABULAR, "Monte Carlo control by weighted importance sampling"),
+    "sarsa": (TABULAR, "on-policy TD control"),
+    "expected-sarsa": (TABULAR, "TD control with the expected value of the next action"),
+    "n-step-sarsa": (TABULAR, "on-policy TD control from n-step returns"),
+    "sarsa-lambda": (TABULAR, "on-policy TD control with eligibility traces"),
+    "q-learning": (TABULAR, "off-policy TD control with a table"),
+    "double-q-learning": (TABULAR, "Q-learning with two tables, free of maximization bias"),
+    "semi-gradient-td": (TABULAR, "TD(0) prediction with linear features or a network"),
+    "semi-gradient-sarsa": (TABULAR, "Sarsa with linear features (tile coding) or a network"),
+    "semi-gradient-q-learning": (TABULAR, "Q-learning with linear features (tile coding) or a network"),
+    "dqn": ("agents.value.dqn", "Q-learning with a network and experience replay"),
+}
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """What the doors need of an algorithm."""
+
+    config: type
+    presets: Mapping[str, Any]
+    train: Callable[..., Any]
+    agent: Callable[..., Any]  # agent(config, observation space, action space)
+    unit: str  # what total(config) counts
+    total: Callable[[Any], int]
+
+
+def find(name: str) -> Algorithm:
+    """The algorithm of that name.
+
+    Raises:
+        UserError: no such algorithm; the message names the nearest.
+    """
+    if name not in CATALOGUE:
+        raise UserError(f"unknown algorithm {name!r}{suggest(name, CATALOGUE)}")
+    module: Any = importlib.import_module(CATALOGUE[name][0])
+    if hasattr(module, "ALGORITHMS"):  # a module that holds several
+        return module.ALGORITHMS[name]
+    return Algorithm(
+        module.Config, module.PRESETS, module.train, module.Agent, "steps", lambda config: config.total_steps
+    )
+
+
+def preset(name: str, algorithm: str) -> Any:
+    """The named preset of an algorithm; raises `UserError` naming the nearest."""
+    presets = find(algorithm).presets
+    if name not in presets:
+        raise UserError(f"unknown preset {name!r} of {algorithm}{suggest(name, presets)}")
+    return presets[name]

@@ -1,0 +1,214 @@
+"""Lanes of any environment as a stream of true transitions: the one place that reads the autoreset mode."""
+
+import importlib
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector.utils import concatenate, create_empty_array
+from numpy.typing import NDArray
+
+import envs  # noqa: F401 - registers skidpad/*
+from agents.transforms import flattener
+from supervised.training.errors import UserError, suggest
+from supervised.training.seeding import generators
+
+Array = NDArray[Any]
+
+
+def make_lanes(
+    env: str | Callable[[], Any], lanes: int, kwargs: Mapping[str, Any], **own: Any
+) -> VectorEnv[Any, Any, Any]:
+    """A vector environment of ``lanes`` lanes.
+
+    Our environments are batches; every other id, and a callable that makes a single environment, is stepped lane
+    by lane with autoreset disabled, so that `Rollout` sees each reset. A callable may also return a vector
+    environment of its own, in any autoreset mode.
+
+    Args:
+        own: keywords for our own environments only (``autoreset_mode``, ``copy``).
+
+    Raises:
+        UserError: an unknown id, or keywords the environment refuses.
+    """
+    try:
+        if callable(env):
+            first = env()
+            if isinstance(first, VectorEnv):
+                return first
+            makers = [lambda: first, *[env] * (lanes - 1)]
+            return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
+        package, _, env_id = env.rpartition(":")
+        if package:
+            importlib.import_module(package)
+        vector_entry_point = gym.spec(env_id).vector_entry_point
+        if isinstance(vector_entry_point, str) and vector_entry_point.startswith("envs."):
+            return gym.make_vec(env, lanes, vectorization_mode="vector_entry_point", **{"copy": False, **own}, **kwargs)
+        modes = {"autoreset_mode": AutoresetMode.DISABLED}
+        return gym.make_vec(env, lanes, vectorization_mode="sync", vector_kwargs=modes, **kwargs)
+    except ModuleNotFoundError as error:
+        raise UserError(f"environment {env!r}: {error}; install it, or check the name before the colon") from error
+    except gym.error.UnregisteredEnv as error:
+        raise UserError(f"unknown environment {env!r}{suggest(str(env), gym.registry)}") from error
+    except (gym.error.Error, TypeError, ValueError) as error:
+        raise UserError(f"environment {env!r}: {' '.join(str(error).split())}") from error
+
+
+class Transitions(NamedTuple):
+    """One step of every lane; ``next_observations`` are those of the same episode, whatever the autoreset mode."""
+
+    observations: Array  # (lanes, *observation)
+    actions: Array  # (lanes, *action)
+    rewards: Array  # (lanes,)
+    next_observations: Array  # (lanes, *observation)
+    terminated: Array  # (lanes,) bool
+    truncated: Array  # (lanes,) bool
+    valid: Array  # (lanes,) bool: False where the environment spent the step on a reset
+
+
+class Rollout:
+    """``lanes`` environments stepped together.
+
+    Attributes:
+        space: the observation space that networks see (after `agents.transforms`).
+        observations: the present observations ``(lanes, *observation)``.
+        returns, lengths: ``(lanes,)`` of the episodes under way; ``finished_returns`` and ``finished_lengths`` of
+            the episodes that ended at the last step.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any], seed: int) -> None:
+        self.env = env
+        self.lanes = env.num_envs
+        self.space, self._flatten = flattener(env.single_observation_space)
+        self.mode = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
+        self.returns, self.lengths = np.zeros(self.lanes), np.zeros(self.lanes, np.int64)
+        self.finished_returns, self.finished_lengths = np.zeros(0), np.zeros(0, np.int64)
+        self._pending = np.zeros(self.lanes, np.bool_)  # NEXT_STEP: this lane's next step is its reset
+        # beyond the seeds that evaluation uses, and different for every run seed
+        seeds = generators(seed, "lanes")["lanes"].integers(2**32, 2**63, self.lanes)
+        self._journal = Journal(env, seeds) if isinstance(env, SyncVectorEnv) else None
+        observations, _ = env.reset(seed=[int(one) for one in seeds])  # type: ignore[arg-type]
+        self.observations = self._flatten(observations)
+
+    def step(self, actions: Array) -> Transitions:
+        """Step every lane once ``actions (lanes, *action)``."""
+        observations = self.observations.copy()  # the environment may reuse its buffer
+        raw, rewards, terminated, truncated, infos = self.env.step(actions)
+        following = self._flatten(raw)
+        valid = ~self._pending
+        done = terminated | truncated
+        next_observations = following
+        if self._journal is not None:
+            self._journal.add(actions)
+        if self.mode is AutoresetMode.SAME_STEP and done.any():
+            next_observations = following.copy()
+            next_observations[done] = self._final(infos["final_obs"], done)
+        elif self.mode is AutoresetMode.DISABLED and done.any():
+            next_observations = following.copy()
+            if self._journal is not None:
+                self._journal.begin(done)
+            raw, _ = self.env.reset(options={"reset_mask": done})
+            following = self._flatten(raw)
+        elif self.mode is AutoresetMode.NEXT_STEP:
+            self._pending = done.copy()
+        self.observations = following
+        self.returns[valid] += rewards[valid]
+        self.lengths[valid] += 1
+        ended = done & valid
+        self.finished_returns, self.finished_lengths = self.returns[ended], self.lengths[ended]
+        self.returns[ended], self.lengths[ended] = 0.0, 0
+        return Transitions(observations, actions, rewards, next_observations, terminated, truncated, valid)
+
+    def _final(self, final: Any, done: Array) -> Array:
+        """The last observations of the lanes that are done, from a dense batch or an array of objects."""
+        space = self.env.single_observation_space
+        if isinstance(final, np.ndarray) and final.dtype == object:
+            return self._flatten(_stack(space, [one for one, ended in zip(final, done, strict=True) if ended]))
+        return self._flatten(final)[done]
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the future of the lanes depends on."""
+        own = {
+            "returns": self.returns.copy(),
+            "lengths": self.lengths.copy(),
+            "pending": self._pending.copy(),
+        }
+        if self._journal is not None:
+            return {**own, "journal": self._journal.state_dict(), "observations": self.observations.copy()}
+        if hasattr(self.env, "state_dict"):
+            return {**own, "env": self.env.state_dict()}
+        return own
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict`; warns where the environment cannot be brought back exactly."""
+        if self._journal is not None:
+            self.observations = self._flatten(self._journal.replay(state["journal"]))
+            if not np.array_equal(self.observations, state["observations"]):
+                warnings.warn(
+                    "the environment did not replay to the same state: the run goes on from another",
+                    stacklevel=2,
+                )
+        elif "env" in state:
+            self.env.load_state_dict(state["env"])  # type: ignore[attr-defined]
+            self.observations = self._flatten(self.env.observe())  # type: ignore[attr-defined]
+        else:
+            warnings.warn(f"{self.env} cannot be saved: its lanes start new episodes", stacklevel=2)
+            return
+        self.returns, self.lengths, self._pending = (
+            np.array(state[name]) for name in ("returns", "lengths", "pending")
+        )
+
+
+class Journal:
+    """The way back to where third-party lanes are: how each episode under way began, and its actions so far.
+
+    Gymnasium environments cannot be copied, but draw their randomness from ``np_random``: an episode begun from the
+    same generator state and given the same actions is the same episode.
+    """
+
+    def __init__(self, env: SyncVectorEnv, seeds: Array) -> None:
+        self._envs = env
+        self._starts: list[Any] = [int(seed) for seed in seeds]  # a seed, or a generator's state
+        self._actions: list[list[Any]] = [[] for _ in seeds]
+
+    def add(self, actions: Array) -> None:
+        """Remember the actions of one step."""
+        for lane, action in enumerate(actions):
+            self._actions[lane].append(np.array(action))
+
+    def begin(self, mask: Array) -> None:
+        """Remember the generators of the lanes that are about to be reset."""
+        for lane in np.flatnonzero(mask):
+            self._starts[lane] = self._envs.envs[lane].unwrapped.np_random.bit_generator.state
+            self._actions[lane] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Starts and actions ``(steps, *action)`` of every lane."""
+        return {"starts": list(self._starts), "actions": [np.array(actions) for actions in self._actions]}
+
+    def replay(self, state: Mapping[str, Any]) -> Any:
+        """Bring every lane to where the journal ends; returns the observations as the vector environment gives them."""
+        env = self._envs
+        self._starts = list(state["starts"])
+        self._actions = [list(actions) for actions in state["actions"]]
+        for lane, (start, actions) in enumerate(zip(self._starts, self._actions, strict=True)):
+            single = env.envs[lane]
+            if isinstance(start, int):
+                observation, _ = single.reset(seed=start)
+            else:
+                single.reset(seed=0)
+                single.unwrapped.np_random.bit_generator.state = start
+                observation, _ = single.reset()
+            for action in actions:
+                observation, *_ = single.step(action if action.shape else action[()])
+            env._env_obs[lane] = observation
+        return _stack(env.single_observation_space, env._env_obs)
+
+
+def _stack(space: gym.Space[Any], items: list[Any]) -> Any:
+    """A batch of observations as vector environments give it."""
+    empty: Any = create_empty_array(space, n=len(items))
+    return concatenate(space, items, empty)

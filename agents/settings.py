@@ -1,0 +1,91 @@
+"""What every learning algorithm's configuration has in common, and how it is read and shown."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from tyro.constructors import PrimitiveConstructorSpec
+
+from supervised.training.errors import UserError, require
+
+FIRST_EVALUATION_SEED = 10_000  # training seeds lie below, evaluation seeds from here on
+VALIDATION_SEED = 8_000  # evaluations during training, which may decide when it ends
+CONFIRMATION_SEED = 9_000  # their confirmation
+
+
+def _keywords(arguments: list[str]) -> dict[str, Any]:
+    try:
+        value = json.loads(arguments[0])
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{arguments[0]!r} is not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{arguments[0]!r} is not a JSON object")
+    return value
+
+
+#: keywords for an environment; on the command line one JSON object
+Keywords = Annotated[
+    dict[str, Any],
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="JSON",
+        instance_from_str=_keywords,
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [json.dumps(value)],
+    ),
+]
+
+
+#: an environment's id, or from Python a callable that makes the environment
+EnvId = Annotated[
+    str | Callable[[], Any],
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="ID",
+        instance_from_str=lambda arguments: arguments[0],
+        is_instance=lambda value: isinstance(value, str) or callable(value),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Common:
+    """Settings of every algorithm."""
+
+    env: EnvId = "skidpad/CartPole-v1"
+    """Environment: an id (ours, Gymnasium's, "my_package:MyEnv-v0"), or from Python a callable that makes one."""
+    env_kwargs: Keywords = field(default_factory=dict)
+    """Keywords of the environment, as JSON: '{"velocities": false}'."""
+    seed: int = 0
+    """Seed of everything random in the run, 0 to 9,999 (evaluation uses seeds from 10,000)."""
+    checkpoint_every: int = 10_000
+    """Environment steps (episodes for tabular methods) between checkpoints; 0: only at the end or when stopped."""
+
+    def __post_init__(self) -> None:
+        seeds = f"training seeds are 0 to {FIRST_EVALUATION_SEED - 1}, later ones are for evaluation"
+        require(0 <= self.seed < FIRST_EVALUATION_SEED, "seed", self.seed, seeds)
+        require(self.checkpoint_every >= 0, "checkpoint_every", self.checkpoint_every, "use 0 or more")
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """A configuration as JSON-able dictionary; a callable environment is stored by name only."""
+    values = dataclasses.asdict(config)
+    if callable(values.get("env")):
+        values["env"] = f"<{getattr(values['env'], '__qualname__', 'callable')}>"
+    return json.loads(json.dumps(values))
+
+
+def from_json(kind: type, values: dict[str, Any]) -> Any:
+    """A configuration of class ``kind`` from `to_json`.
+
+    Raises:
+        UserError: a setting this version does not know.
+    """
+    known = {entry.name for entry in dataclasses.fields(kind)}
+    unknown = sorted(values.keys() - known)
+    if unknown:
+        raise UserError(f"the run's setting {unknown[0]!r} is unknown to this version: train it anew")
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

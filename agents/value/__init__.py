@@ -1,0 +1,1 @@
+"""Learners of action values with networks."""

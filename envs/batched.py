@@ -1,0 +1,439 @@
+"""Environments as batches of lanes: one compiled call steps all of them.
+
+`BatchedEnv` is a ``gymnasium.vector.VectorEnv`` whose state is one array a field, lane first. `SingleEnv` is
+the ``gymnasium.Env`` of a batch of one, so that every environment's dynamics exist once.
+
+An environment derives from `BatchedEnv`, declares its fields, and fills in three methods that run compiled
+kernels on a slice of lanes: `_step_lanes`, `_reset_lanes`, `_observe_lanes`. Everything else - seeding, time
+limits, the three autoreset modes, threads, saving and loading - is here.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numba
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numba import njit
+from numpy.typing import NDArray
+
+from envs import rng as lane_rng
+
+Array = NDArray[Any]
+
+_pool: tuple[int, int, ThreadPoolExecutor] | None = None
+
+
+def _threads() -> ThreadPoolExecutor:
+    """The process's one pool of worker threads, as wide as numba's own setting; made anew after a fork."""
+    global _pool
+    width = numba.get_num_threads()
+    if _pool is None or _pool[:2] != (os.getpid(), width):
+        _pool = (os.getpid(), width, ThreadPoolExecutor(width, thread_name_prefix="lanes"))
+    return _pool[2]
+
+
+@njit(cache=True, nogil=True)
+def _first_outside(actions: Array, n: int) -> int:
+    """Index of the first action outside [0, n), or -1."""
+    for lane in range(actions.shape[0]):
+        if actions[lane] < 0 or actions[lane] >= n:
+            return lane
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _count_time(elapsed: Array, limit: int, ended: Array, terminated: Array, truncated: Array, done: Array) -> bool:
+    """Advance the clocks of the lanes that stepped; returns whether any lane is done.
+
+    A lane that reaches a terminal state at its last permitted step is terminated, not truncated.
+    """
+    any_done = False
+    for lane in range(elapsed.shape[0]):
+        elapsed[lane] += not ended[lane]
+        truncated[lane] = (elapsed[lane] >= limit) & (not terminated[lane])
+        done[lane] = terminated[lane] | truncated[lane]
+        any_done |= done[lane]
+    return any_done
+
+
+@dataclass(slots=True)
+class Lanes:
+    """Views of a batch's arrays over the lanes that one call of a kernel handles."""
+
+    where: slice
+    fields: tuple[Array, ...]  # the environment's own, in the order it declared them
+    rng: Array
+    elapsed: Array
+    rewards: Array
+    terminated: Array
+    truncated: Array
+    done: Array
+    ended: Array  # done before this step: such a lane does not move
+
+
+class BatchedEnv(VectorEnv[Array, Array, Array]):
+    """A vector environment of ``num_envs`` lanes over arrays.
+
+    Keywords of every environment:
+        num_envs: number of lanes.
+        max_episode_steps: steps after which an episode is truncated; None for no limit.
+        render_mode: None, "rgb_array" or (where the environment has it) "ansi".
+        autoreset_mode: `SAME_STEP` (default): the step that ends an episode returns the first observation of
+            the next one, and the last observation in ``infos["final_obs"]``, a dense ``(lanes, ...)`` array
+            whose valid rows are ``infos["_final_obs"]``. `NEXT_STEP`: the following step resets and ignores
+            its action. `DISABLED`: a finished lane stands still, with reward 0, until it is reset through
+            ``reset(options={"reset_mask": mask})``.
+        copy: whether `step` returns fresh arrays (default), or the same buffers at every step.
+
+    Lane i of ``reset(seed=s)`` is seeded ``s + i``, and equals the single environment reset with that seed.
+    """
+
+    metadata: dict[str, Any] = {
+        "render_modes": ["rgb_array"],
+        "render_fps": 30,
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
+    lanes_per_thread: ClassVar[int] = 8192  # below this a second thread costs more than it gains
+
+    def __init__(
+        self,
+        num_envs: int,
+        observation_space: gym.Space[Any],
+        action_space: gym.Space[Any],
+        fields: Mapping[str, Array],
+        *,
+        max_episode_steps: int | None = None,
+        render_mode: str | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        copy: bool = True,
+    ) -> None:
+        super().__init__()
+        if num_envs < 1:
+            raise ValueError(f"num_envs={num_envs}: a batch has at least one lane")
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ValueError(f"render_mode={render_mode!r}: use one of {self.metadata['render_modes']} or None")
+        self.num_envs = num_envs
+        self.single_observation_space, self.single_action_space = observation_space, action_space
+        self.observation_space = batch_space(observation_space, num_envs)
+        self.action_space = batch_space(action_space, num_envs)
+        self.render_mode = render_mode
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        self.copy = copy
+        self.max_episode_steps = max_episode_steps
+
+        self.fields = dict(fields)
+        self.rng = np.zeros((num_envs, lane_rng.STATE_WORDS), np.uint64)
+        self.elapsed = np.zeros(num_envs, np.int64)
+        self.terminated = np.zeros(num_envs, np.bool_)
+        self.truncated = np.zeros(num_envs, np.bool_)
+        self.done = np.zeros(num_envs, np.bool_)
+        self.rewards = np.zeros(num_envs, np.float64)
+        self._ended = np.zeros(num_envs, np.bool_)
+        self._observations = self._new_observations()
+        self._final_observations = self._new_observations()
+        self._slices: list[Lanes] = []
+        self._all = self._lanes(slice(0, num_envs))
+        self._seeded = self._started = False
+
+    def _lanes(self, where: slice) -> Lanes:
+        fields = tuple(field[where] for field in self.fields.values())
+        common = (
+            self.rng,
+            self.elapsed,
+            self.rewards,
+            self.terminated,
+            self.truncated,
+            self.done,
+            self._ended,
+        )
+        return Lanes(where, fields, *(array[where] for array in common))
+
+    def _split(self) -> list[Lanes]:
+        """The lanes in as many slices as there are threads worth using."""
+        count = max(1, min(numba.get_num_threads(), self.num_envs // self.lanes_per_thread))
+        if len(self._slices) != count:
+            edges = [self.num_envs * worker // count for worker in range(count + 1)]
+            self._slices = [self._lanes(slice(*pair)) for pair in zip(edges, edges[1:], strict=False)]
+        return self._slices
+
+    @property
+    def max_episode_steps(self) -> int | None:
+        """Steps after which an episode is truncated; None for no limit."""
+        return self._max_episode_steps
+
+    @max_episode_steps.setter
+    def max_episode_steps(self, steps: int | None) -> None:
+        if steps is not None and steps < 1:
+            raise ValueError(f"max_episode_steps={steps}: use a positive number or None")
+        self._max_episode_steps = steps
+        self._limit = np.iinfo(np.int64).max if steps is None else steps
+
+    # What an environment fills in.
+
+    def _step_lanes(self, lanes: Lanes, actions: Array) -> None:
+        """Move the lanes that have not ``ended``; write their ``rewards`` and ``terminated``."""
+        raise NotImplementedError
+
+    def _reset_lanes(self, lanes: Lanes, mask: Array, options: Mapping[str, Any]) -> None:
+        """Start an episode in the masked lanes; options are only given for the whole batch."""
+        raise NotImplementedError
+
+    def _observe_lanes(self, lanes: Lanes, out: Array) -> None:
+        """Write the observations of ``lanes`` into ``out``."""
+        raise NotImplementedError
+
+    def _render_lane(self, lane: int) -> Any:
+        """One lane's picture (height, width, 3) uint8, or text where ``render_mode`` is "ansi"."""
+        raise NotImplementedError
+
+    # The vector environment.
+
+    def reset(
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
+        """Start an episode in every lane, or in the lanes of ``options["reset_mask"]``.
+
+        Args:
+            seed: lane i is seeded ``seed + i``; or one seed a lane; or None to let every lane draw on.
+            options: ``reset_mask`` (lanes,) bool; and the environment's own options.
+        """
+        options = dict(options or {})
+        mask = np.ones(self.num_envs, np.bool_)
+        if "reset_mask" in options:
+            mask = np.asarray(options.pop("reset_mask"))
+            if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
+                raise ValueError(f"reset_mask has shape {mask.shape}, {mask.dtype}: give ({self.num_envs},) bool")
+        if not (self._started or mask.all()):
+            raise gym.error.ResetNeeded("the first reset must start every lane: leave reset_mask out")
+        self._seed(seed, mask)
+        self._reset_lanes(self._all, mask, options)
+        for field in (self.elapsed, self.rewards, self.terminated, self.truncated, self.done):
+            field[mask] = 0
+        self._started = True
+        return self.observe(), self._infos()
+
+    def _seed(self, seed: int | Sequence[int] | None, mask: Array) -> None:
+        if seed is None:
+            if self._seeded:
+                return
+            seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
+        if isinstance(seed, (int, np.integer)):
+            seeds = [int(seed) + lane for lane in range(self.num_envs)]
+        else:
+            seeds = [int(one) for one in seed]
+            if len(seeds) != self.num_envs:
+                raise ValueError(f"{len(seeds)} seeds for {self.num_envs} lanes: give one a lane")
+        rows = self.rng[mask]
+        lane_rng.seed_rows(rows, [one for one, wanted in zip(seeds, mask, strict=True) if wanted])
+        self.rng[mask] = rows
+        self._seeded = True
+
+    def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
+        """Step every lane once.
+
+        Args:
+            actions: ``(lanes, *action)``.
+
+        Returns:
+            observations ``(lanes, *observation)``, rewards ``(lanes,)`` float64, terminated and truncated
+            ``(lanes,)`` bool, infos.
+
+        Raises:
+            ValueError: an action is outside the action space (no lane has moved then).
+        """
+        if not self._started:
+            raise gym.error.ResetNeeded("call reset() before step()")
+        actions = self._checked(actions)
+        if self.copy:
+            self._observations = self._new_observations()
+        slices = self._split()
+        if len(slices) == 1:
+            any_done = self._advance(slices[0], actions)
+        else:
+            any_done = any(list(_threads().map(lambda lanes: self._advance(lanes, actions[lanes.where]), slices)))
+        infos = self._infos()
+        if any_done and self.autoreset_mode is AutoresetMode.SAME_STEP:
+            infos["final_obs"] = self._final_observations.copy() if self.copy else self._final_observations
+            infos["_final_obs"] = self.done.copy()
+            infos["final_info"], infos["_final_info"] = {}, infos["_final_obs"]
+        if self.copy:
+            results = self.rewards.copy(), self.terminated.copy(), self.truncated.copy()
+            return self._observations, *results, infos
+        return self._observations, self.rewards, self.terminated, self.truncated, infos
+
+    def _advance(self, lanes: Lanes, actions: Array) -> bool:
+        """Step a slice of lanes with everything that belongs to it; returns whether any is done."""
+        same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
+        if not same_step:
+            np.copyto(lanes.ended, lanes.done)
+            lanes.rewards[lanes.ended] = 0.0
+        self._step_lanes(lanes, actions)
+        any_done = _count_time(lanes.elapsed, self._limit, lanes.ended, lanes.terminated, lanes.truncated, lanes.done)
+        out = self._observations[lanes.where]
+        if self.autoreset_mode is AutoresetMode.NEXT_STEP and lanes.ended.any():
+            self._restart(lanes, lanes.ended)
+            lanes.done[lanes.ended] = lanes.terminated[lanes.ended] = lanes.truncated[lanes.ended] = False
+        elif same_step and any_done:
+            self._observe_lanes(lanes, self._final_observations[lanes.where])
+            self._restart(lanes, lanes.done)
+        self._observe_lanes(lanes, out)
+        return any_done
+
+    def _restart(self, lanes: Lanes, mask: Array) -> None:
+        self._reset_lanes(lanes, mask, {})
+        lanes.elapsed[mask] = 0
+
+    def _checked(self, actions: Array) -> Array:
+        actions = np.asarray(actions)
+        space = self.single_action_space
+        if actions.shape != (self.num_envs, *(space.shape or ())):
+            raise ValueError(f"actions have shape {actions.shape}: give {(self.num_envs, *(space.shape or ()))}")
+        if isinstance(space, gym.spaces.Discrete):
+            if actions.dtype != np.int64:
+                if not np.issubdtype(actions.dtype, np.integer):
+                    raise ValueError(f"actions are {actions.dtype}: give integers from 0 to {space.n - 1}")
+                actions = actions.astype(np.int64)
+            lane = _first_outside(actions, space.n)
+            if lane >= 0:
+                raise ValueError(f"action {actions[lane]} of lane {lane}: give integers from 0 to {space.n - 1}")
+        return actions
+
+    def _infos(self) -> dict[str, Any]:
+        return {}
+
+    def _new_observations(self) -> Array:
+        space = self.single_observation_space
+        return np.empty((self.num_envs, *(space.shape or ())), space.dtype)
+
+    def observe(self) -> Array:
+        """The current observations ``(lanes, *observation)``, as the last `reset` or `step` returned them."""
+        if self.copy:
+            self._observations = self._new_observations()
+        self._observe_lanes(self._all, self._observations)
+        return self._observations
+
+    def render(self) -> tuple[Any, ...] | None:
+        """One picture or text a lane; None without a ``render_mode``."""
+        if self.render_mode is None:
+            gym.logger.warn("render() without a render_mode: pass render_mode= to make()")
+            return None
+        return tuple(self._render_lane(lane) for lane in range(self.num_envs))
+
+    def _arrays(self) -> dict[str, Array]:
+        own = ("rng", "elapsed", "rewards", "terminated", "truncated", "done")
+        return {**{name: getattr(self, name) for name in own}, **self.fields}
+
+    def state_dict(self) -> dict[str, Array]:
+        """A copy of all that the future of the lanes depends on, one array a field, lane first."""
+        return {name: array.copy() for name, array in self._arrays().items()}
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Continue from `state_dict`; `observe` then gives the observations.
+
+        Raises:
+            ValueError: a field is missing, unknown, or of another shape or type.
+        """
+        arrays = self._arrays()
+        if arrays.keys() != state.keys():
+            raise ValueError(f"state has the fields {sorted(state)}: {sorted(arrays)} are needed")
+        for name, array in arrays.items():
+            value = np.asarray(state[name])
+            if value.shape != array.shape or value.dtype != array.dtype:
+                raise ValueError(f"field {name} is {value.dtype} {value.shape}: {array.dtype} {array.shape} is needed")
+        for name, array in arrays.items():
+            np.copyto(array, state[name])
+        self._seeded = self._started = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        # views would come back as copies that no longer belong to the fields
+        return {name: value for name, value in self.__dict__.items() if name not in ("_all", "_slices")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._slices, self._all = [], self._lanes(slice(0, self.num_envs))
+
+
+class SingleEnv(gym.Env[Any, Any]):
+    """The ``gymnasium.Env`` of a batch of one lane.
+
+    A subclass names its batch: ``batched = CartPole``; keywords are the batch's.
+    """
+
+    batched: ClassVar[type[BatchedEnv]]
+
+    def __init_subclass__(cls) -> None:
+        cls.metadata = {key: value for key, value in cls.batched.metadata.items() if key != "autoreset_mode"}
+        cls.__doc__ = cls.__doc__ or cls.batched.__doc__
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.batch = self.batched(num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **kwargs)
+        self.observation_space = self.batch.single_observation_space
+        self.action_space = self.batch.single_action_space
+        self.render_mode = self.batch.render_mode
+
+    @property
+    def np_random(self) -> np.random.Generator:
+        """A NumPy generator in the lane's present state; assign one to continue the lane from it."""
+        if not self.batch._seeded:
+            self.batch._seed(None, np.ones(1, np.bool_))
+        if self._np_random is None:
+            self._np_random = np.random.default_rng(0)
+        self._np_random.bit_generator.state = lane_rng.to_generator(self.batch.rng[0]).bit_generator.state
+        return self._np_random
+
+    @np_random.setter
+    def np_random(self, generator: np.random.Generator) -> None:
+        self._np_random = generator
+        self.batch.rng[0] = lane_rng.from_generator(generator)
+        self.batch._seeded = True
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; see the class for options."""
+        super().reset(seed=seed)
+        observations, infos = self.batch.reset(seed=None if seed is None else [seed], options=options)
+        return self._first(observations), self._unbatched(infos)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Step once; a finished episode stands still until `reset`."""
+        observations, rewards, terminated, truncated, infos = self.batch.step(np.asarray(action)[None])
+        return (
+            self._first(observations),
+            float(rewards[0]),
+            bool(terminated[0]),
+            bool(truncated[0]),
+            self._unbatched(infos),
+        )
+
+    def _first(self, observations: Array) -> Any:
+        first = observations[0]
+        return first if self.observation_space.shape else first.item()
+
+    @staticmethod
+    def _unbatched(infos: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value[0] for key, value in infos.items() if not key.startswith("_")}
+
+    def render(self) -> Any:
+        """The lane's picture or text; None without a ``render_mode``."""
+        frames = self.batch.render()
+        return None if frames is None else frames[0]
+
+    def state_dict(self) -> dict[str, Array]:
+        """As `BatchedEnv.state_dict`, for the one lane."""
+        return self.batch.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """As `BatchedEnv.load_state_dict`, for the one lane."""
+        self.batch.load_state_dict(state)
+
+    def __getattr__(self, name: str) -> Any:
+        # what a batch offers beyond Gymnasium's interface (mdp, kernel, layout, ...) is its single's too
+        if name.startswith("_") or name == "batch":
+            raise AttributeError(name)
+        return getattr(self.batch, name)

@@ -1,0 +1,1 @@
+"""What perceives and predicts, and what training of any kind shares."""

@@ -1,0 +1,1 @@
+"""What training of any kind shares: runs, checkpoints, seeds, statistics and errors."""

@@ -1,0 +1,51 @@
+"""Evaluation: one result for any number of lanes, and the same on our environments and Gymnasium's."""
+
+import dataclasses
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from agents.evaluation import BLOCK, evaluate
+from agents.value import dqn
+
+
+class Upright:
+    """Pushes towards where the pole leans."""
+
+    def act(self, observations: np.ndarray, deterministic: bool = False) -> np.ndarray:
+        assert len(observations) == BLOCK and deterministic
+        return (observations[:, 2] + 0.5 * observations[:, 3] > 0).astype(np.int64)
+
+
+@pytest.mark.parametrize("lanes", [1, 3, 16, 40])
+def test_the_same_for_any_number_of_lanes(lanes: int) -> None:
+    result = evaluate(Upright(), "skidpad/CartPole-v1", episodes=23, seed=10_000, lanes=lanes)
+    expected = []
+    for episode in range(23):
+        env = gym.make("CartPole-v1")
+        observation, _ = env.reset(seed=10_000 + episode)
+        length, over = 0, False
+        while not over:
+            action = int(observation[2] + np.float32(0.5) * observation[3] > 0)
+            observation, _, terminated, truncated, _ = env.step(action)
+            length, over = length + 1, terminated or truncated
+        expected.append(length)
+    assert result["lengths"] == expected
+    assert result["returns"] == expected
+    assert result["mean"] == np.mean(expected)
+    assert result["seeds"] == [10_000, 10_022]
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "skidpad/CartPole-v1"])
+def test_networks_give_the_same_for_any_number_of_lanes(env: str) -> None:
+    agent = dqn.train(dqn.Config(total_steps=3000, learning_starts=500, hidden=(33, 17)))
+    results = [evaluate(agent, env, episodes=9, lanes=lanes) for lanes in (1, 4, 9)]
+    assert results[0] == results[1] == results[2]
+
+
+def test_training_evaluations_do_not_disturb_training() -> None:
+    config = dqn.Config(total_steps=2000, learning_starts=500, hidden=(8,))
+    quiet = dqn.train(config)
+    watched = dqn.train(dataclasses.replace(config, evaluate_every=400, evaluate_episodes=3))
+    assert all((a == b).all() for a, b in zip(quiet.network.parameters(), watched.network.parameters(), strict=True))

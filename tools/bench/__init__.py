@@ -1,0 +1,1 @@
+"""Speed against named peers, measured in one process run: ``python -m tools.bench NAME``."""

@@ -1,0 +1,71 @@
+"""The door: ``python -m tools.bench NAME [--json FILE]``."""
+
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from supervised.training.checkpoint import atomic_write
+from supervised.training.doors import door, parse
+from supervised.training.errors import UserError, suggest
+from tools.bench.measurement import SMOKE, Measurement
+
+PROG = "python -m tools.bench"
+
+#: name -> (module, what it compares)
+BENCHES = {
+    "cart-pole": ("tools.bench.cart_pole", "steps/s of batched CartPole against Gymnasium and EnvPool"),
+    "maze": (
+        "tools.bench.maze",
+        "value iteration on 10^6 states against scipy.sparse; tabular Q-learning against a loop",
+    ),
+    "dqn-cart-pole": (
+        "tools.bench.dqn_cart_pole",
+        "time until DQN solves CartPole-v1 against Stable-Baselines3",
+    ),
+    "start": ("tools.bench.start", "cost of importing envs, and of the first step of a cached kernel"),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the command."""
+
+    name: Annotated[str, tyro.conf.Positional]
+    """The benchmark."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Where to write the measurements as JSON."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    with door():
+        listing = "; ".join(f"{name}: {summary}" for name, (_, summary) in BENCHES.items())
+        description = f"Measure a speed ratio. {listing}."
+        options = parse(Options, sys.argv[1:] if arguments is None else arguments, prog=PROG, description=description)
+        if options.name not in BENCHES:
+            raise UserError(f"unknown benchmark {options.name!r}{suggest(options.name, BENCHES)}")
+        try:
+            module = importlib.import_module(BENCHES[options.name][0])
+        except ModuleNotFoundError as error:
+            raise UserError(f"{options.name} compares with {error.name}: pip install 'skidpad[bench]'") from error
+        measurements: list[Measurement] = []
+        print(f"{'':44} {'ours':>12} {'peer':>12} {'ratio':>8} {'goal':>6}")
+        for one in module.run():
+            measurements.append(one)
+            verdict = "met" if one.met else "missed"
+            numbers = f"{one.ours:12.4g} {one.peer:12.4g} {one.ratio:8.2f} {one.goal:6g}"
+            print(f"{one.name:44} {numbers} {verdict:7} {one.unit}", flush=True)
+        if SMOKE:
+            print("SKIDPAD_SMOKE is set: budgets are cut, and the figures mean nothing")
+        if options.json is not None:
+            atomic_write(options.json, json.dumps([one.as_dict() for one in measurements], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
