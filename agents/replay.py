@@ -77,8 +77,9 @@ class Replay:
         entries = self._log.entries(oldest)
         # the chunks that the checkpoints before need stay, in case this one is never finished or found corrupt
         self._log.prune([*self._kept, entries])
-        self._kept = [*self._kept[-1:], entries]
-        return {"added": self.added, "chunks": entries, "chunks_before": self._kept[0]}
+        if entries not in self._kept:  # a step may be saved twice
+            self._kept = [*self._kept[-1:], entries]
+        return {"added": self.added, "chunks": entries, "chunks_before": self._kept[0] if self._kept else []}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Read the memory back.

@@ -35,26 +35,35 @@ def make_lanes(
         UserError: an unknown id, or keywords the environment refuses.
     """
     try:
-        if callable(env):
-            first = env()
-            if isinstance(first, VectorEnv):
-                return first
-            makers = [lambda: first, *[env] * (lanes - 1)]
-            return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
-        package, _, env_id = env.rpartition(":")
-        if package:
-            importlib.import_module(package)
-        vector_entry_point = gym.spec(env_id).vector_entry_point
-        if isinstance(vector_entry_point, str) and vector_entry_point.startswith("envs."):
-            return gym.make_vec(env, lanes, vectorization_mode="vector_entry_point", **{"copy": False, **own}, **kwargs)
-        modes = {"autoreset_mode": AutoresetMode.DISABLED}
-        return gym.make_vec(env, lanes, vectorization_mode="sync", vector_kwargs=modes, **kwargs)
+        with warnings.catch_warnings():
+            # whoever names an older version (CartPole-v0, the book's) wants it
+            warnings.filterwarnings("ignore", message=".*is out of date")
+            return _make(env, lanes, kwargs, own)
     except ModuleNotFoundError as error:
         raise UserError(f"environment {env!r}: {error}; install it, or check the name before the colon") from error
     except gym.error.UnregisteredEnv as error:
         raise UserError(f"unknown environment {env!r}{suggest(str(env), gym.registry)}") from error
     except (gym.error.Error, TypeError, ValueError) as error:
         raise UserError(f"environment {env!r}: {' '.join(str(error).split())}") from error
+
+
+def _make(
+    env: str | Callable[[], Any], lanes: int, kwargs: Mapping[str, Any], own: Mapping[str, Any]
+) -> VectorEnv[Any, Any, Any]:
+    if callable(env):
+        first = env()
+        if isinstance(first, VectorEnv):
+            return first
+        return SyncVectorEnv([lambda: first, *[env] * (lanes - 1)], autoreset_mode=AutoresetMode.DISABLED)
+    package, _, env_id = env.rpartition(":")
+    if package:
+        importlib.import_module(package)
+    vector_entry_point = gym.spec(env_id).vector_entry_point
+    if isinstance(vector_entry_point, str) and vector_entry_point.startswith("envs."):
+        keywords = {"copy": False, **own, **kwargs}
+        return gym.make_vec(env, lanes, vectorization_mode="vector_entry_point", **keywords)
+    modes = {"autoreset_mode": AutoresetMode.DISABLED}
+    return gym.make_vec(env, lanes, vectorization_mode="sync", vector_kwargs=modes, **kwargs)
 
 
 class Transitions(NamedTuple):

@@ -8,16 +8,27 @@ from typing import Any
 import gymnasium as gym
 
 
-def _register(name: str, place: str, **kwargs: Any) -> None:
+def _register(name: str, place: str, reward_threshold: float | None = None, **kwargs: Any) -> None:
     """Register ``skidpad/name``: the batch as the vector entry point, its ``...Env`` twin as the single one."""
     gym.register(
         f"skidpad/{name}",
         entry_point=f"envs.{place}Env",
         vector_entry_point=f"envs.{place}",
+        reward_threshold=reward_threshold,
         kwargs=kwargs,
     )
 
 
-_register("CartPole-v0", "control.cart_pole:CartPole", max_episode_steps=200)
-_register("CartPole-v1", "control.cart_pole:CartPole", max_episode_steps=500)
-_register("MountainCar-v0", "control.mountain_car:MountainCar")
+_register("CartPole-v0", "control.cart_pole:CartPole", 195.0, max_episode_steps=200)
+_register("CartPole-v1", "control.cart_pole:CartPole", 475.0, max_episode_steps=500)
+_register("MountainCar-v0", "control.mountain_car:MountainCar", -110.0)
+_register("GridWorld-v0", "grid.grid_world:GridWorld")
+_register("CliffWalking-v0", "grid.cliff_walking:CliffWalking")
+_register("WindyGridWorld-v0", "grid.windy_grid_world:WindyGridWorld")
+_register("Maze-v0", "grid.maze:Maze")
+_register("RandomWalk-v0", "toy.random_walk:RandomWalk")
+_register("MaximizationBias-v0", "toy.maximization_bias:MaximizationBias")
+_register("Blackjack-v0", "toy.blackjack:Blackjack")
+_register("JacksCarRental-v0", "toy.jacks_car_rental:JacksCarRental")
+_register("GamblersProblem-v0", "toy.gamblers_problem:GamblersProblem")
+_register("FourState-v0", "toy.four_state:FourState")

@@ -29,7 +29,7 @@ Array = NDArray[Any]
 _pool: tuple[int, int, ThreadPoolExecutor] | None = None
 
 
-def _threads() -> ThreadPoolExecutor:
+def thread_pool() -> ThreadPoolExecutor:
     """The process's one pool of worker threads, as wide as numba's own setting; made anew after a fork."""
     global _pool
     width = numba.get_num_threads()
@@ -257,7 +257,7 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
         if len(slices) == 1:
             any_done = self._advance(slices[0], actions)
         else:
-            any_done = any(list(_threads().map(lambda lanes: self._advance(lanes, actions[lanes.where]), slices)))
+            any_done = any(list(thread_pool().map(lambda lanes: self._advance(lanes, actions[lanes.where]), slices)))
         infos = self._infos()
         if any_done and self.autoreset_mode is AutoresetMode.SAME_STEP:
             infos["final_obs"] = self._final_observations.copy() if self.copy else self._final_observations

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+MOST_LISTED = 30  # names in a message
+
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 
@@ -19,10 +21,11 @@ class CorruptFile(UserError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return the end of a message about an unknown `name`: the nearest names in `known`, or all."""
+    """Return the end of a message about an unknown `name`: the nearest names in `known`, or all if not too many."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known)
-    return f"; did you mean {' or '.join(close)}?" if close else f"; known: {', '.join(known) or 'none'}"
+    if close := difflib.get_close_matches(name, known):
+        return f"; did you mean {' or '.join(close)}?"
+    return f"; known: {', '.join(known) or 'none'}" if len(known) <= MOST_LISTED else ""
 
 
 def require(condition: bool, name: str, value: object, remedy: str) -> None:

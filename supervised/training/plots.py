@@ -166,9 +166,7 @@ def draw_curves(
                 axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
             marker = "o" if len(steps) == 1 else ""
             axes.plot(steps, _iqm(values), color=colour, linestyle=dashes, marker=marker, label=label)
-            if metric == "episode_return" and all(
-                len(_points(log, "evaluation_return")[0]) for log in logs.values()
-            ):
+            if metric == "episode_return" and all(len(_points(log, "evaluation_return")[0]) for log in logs.values()):
                 steps, values = _aligned(logs, "evaluation_return")
                 axes.plot(steps, _iqm(values), "o", color=colour, markersize=5, markerfacecolor="white")
                 notes += [] if EVALUATED in notes else [EVALUATED]
@@ -215,10 +213,12 @@ def draw_progress(folder: Path, path: Path, title: str = "") -> None:
 def draw_picture(picture: NDArray[np.uint8], path: Path, title: str, subtitle: str) -> None:
     """Write a picture `(height, width, 3)` under its title, pixel by pixel; raises as `figure` does."""
     height, width = picture.shape[:2]
-    head, total = 56, max(width, 560)  # pixels
-    with figure(path, (total, height + head)) as drawing:
+    head, border, narrowest = 60, 12, 640  # pixels; the title needs some room beside a small picture
+    size = max(width + 2 * border, narrowest), height + head + border
+    with figure(path, size) as drawing:
         drawing.set_layout_engine("none")
-        axes = drawing.add_axes(((total - width) / 2 / total, 0, width / total, height / (height + head)))
+        place = (border / size[0], border / size[1], width / size[0], height / size[1])
+        axes = drawing.add_axes(place)
         axes.imshow(picture, interpolation="none", aspect="auto")
         axes.set_axis_off()
         _head(axes, title, subtitle)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,6 @@ QUICK = (
     "--total-steps 1200 --learning-starts 200 --hidden 8 --batch-size 8 --log-every 100 --checkpoint-every 200".split()
 )
 ROOT = Path(__file__).parents[2]
-
-
-def run(door: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", door, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
 
 
 def refused(capsys: pytest.CaptureFixture, main: object, *arguments: object) -> str:
@@ -121,13 +117,15 @@ gym.register("Reach-v0", entry_point=Reach, max_episode_steps=30)
 """
 
 
-def test_a_users_environment_is_one_flag_away(tmp_path: Path) -> None:
+def test_a_users_environment_is_one_flag_away(tmp_path: Path, run_module: Callable) -> None:
     (tmp_path / "my_package.py").write_text(PACKAGE)
     folder = tmp_path / "run"
     path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-    done = run("agents.train", "dqn", "--env", "my_package:Reach-v0", *QUICK, "--run-dir", folder, PYTHONPATH=path)
+    done = run_module(
+        "agents.train", "dqn", "--env", "my_package:Reach-v0", *QUICK, "--run-dir", folder, PYTHONPATH=path
+    )
     assert done.returncode == 0, done.stderr
-    done = run("agents.evaluate", folder, "--episodes", 3, PYTHONPATH=path)
+    done = run_module("agents.evaluate", folder, "--episodes", 3, PYTHONPATH=path)
     assert done.returncode == 0, done.stderr
     assert "mean" in done.stdout
 
@@ -186,7 +184,7 @@ def test_stopped_politely_it_says_how_to_resume(signum: int, tmp_path: Path) -> 
     assert found is not None and str(found[0]) in errors
 
 
-def test_a_corrupt_newest_checkpoint_falls_back(trained: Path, tmp_path: Path) -> None:
+def test_a_corrupt_newest_checkpoint_falls_back(trained: Path, tmp_path: Path, run_module: Callable) -> None:
     import shutil
 
     copy = tmp_path / "copy"
@@ -196,7 +194,7 @@ def test_a_corrupt_newest_checkpoint_falls_back(trained: Path, tmp_path: Path) -
     data[-5] ^= 1
     (newest / "arrays.safetensors").write_bytes(data)
     (copy / "finished.json").unlink()
-    done = run("agents.train", "--resume", copy, "--quiet")
+    done = run_module("agents.train", "--resume", copy, "--quiet")
     assert done.returncode == 0, done.stderr
     assert newest.name in done.stderr
     assert final(copy) == final(trained)

@@ -170,7 +170,6 @@ def test_never_exceeds_its_budget(lanes: int) -> None:
         ({"batch_size": 0}, "batch_size=0: use at least 1"),
         ({"loss": "hinge"}, "loss='hinge': use one of huber, squared"),
         ({"seed": 10_000}, "seed=10000: training seeds are 0 to 9999"),
-        ({"stop_return": 400.0}, "evaluate_every"),
         ({"total_steps": 2}, "total_steps=2: use at least one step of every lane"),
     ],
 )

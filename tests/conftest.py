@@ -1,0 +1,22 @@
+"""What several test files share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def run_module() -> Callable[..., subprocess.CompletedProcess]:
+    """A function that runs ``python -m MODULE arguments`` in a process of its own, and returns what it printed."""
+
+    def run(module: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", module, *map(str, arguments)]
+        return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
+
+    return run
