@@ -17,9 +17,8 @@ from agents.evaluation import Policy, act_in_blocks, evaluate
 from agents.registry import find
 from agents.rollout import make_lanes
 from agents.settings import FIRST_EVALUATION_SEED, from_json
-from agents.transforms import flattener
 from supervised.training.checkpoint import atomic_write
-from supervised.training.doors import door, parse
+from supervised.training.doors import SMOKE, door, parse
 from supervised.training.errors import UserError, require, writing
 from supervised.training.run import read_config, read_state
 from supervised.training.statistics import requirement
@@ -59,13 +58,14 @@ def _main(arguments: list[str]) -> None:
     require(options.episodes >= 1, "episodes", options.episodes, "use at least 1")
     require(options.seed >= 0, "seed", options.seed, "use 0 or more")
     requirements = [requirement(text) for text in options.require]
+    episodes = min(options.episodes, 3) if SMOKE else options.episodes
     agent, env, kwargs = load(options.run, options.env)
 
     started = time.perf_counter()
-    result = evaluate(agent, env, kwargs, episodes=options.episodes, seed=options.seed)
+    result = evaluate(agent, env, kwargs, episodes=episodes, seed=options.seed)
     wall = time.perf_counter() - started
     record = read_config(options.run)
-    protocol = f"{env}, {options.episodes} episodes, greedy, seeds {options.seed} to {result['seeds'][1]}"
+    protocol = f"{env}, {episodes} episodes, greedy, seeds {options.seed} to {result['seeds'][1]}"
     result |= {"protocol": protocol, "algorithm": record["algorithm"], "seconds": round(wall, 3)}
 
     low, high = result["ci95"]
@@ -101,8 +101,7 @@ def load(run: Path, env: str | None = None) -> tuple[Policy, Any, dict[str, Any]
         kwargs = {}
     target = env or trained_on
     batch = make_lanes(target, 1, kwargs)
-    space, _ = flattener(batch.single_observation_space)
-    agent = algorithm.agent(config, space, batch.single_action_space)
+    agent = algorithm.agent(config, batch.single_observation_space, batch.single_action_space)
     batch.close()
     try:
         agent.load_state_dict(read_state(run)["agent"])
@@ -126,7 +125,6 @@ def film(
     paths = []
     for episode in range(episodes):
         single = gym.make(env, render_mode="rgb_array", **kwargs) if isinstance(env, str) else env()
-        _, flatten = flattener(single.observation_space)
         fps = int(single.metadata.get("render_fps", 30))
         path = folder / f"episode-{seed + episode}.mp4"
         partial = path.with_name(f".{path.name}.part.mp4")
@@ -138,7 +136,7 @@ def film(
                 over = False
                 while not over:
                     video.append_data(single.render())
-                    action = act_in_blocks(policy, flatten(_batch_of_one(observation)))[0]
+                    action = act_in_blocks(policy, _batch_of_one(observation))[0]
                     observation, _, terminated, truncated, _ = single.step(action)
                     over = terminated or truncated
                 video.append_data(single.render())

@@ -8,7 +8,6 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from agents.rollout import make_lanes
-from agents.transforms import flattener
 from supervised.training.statistics import summarise
 
 Array = NDArray[Any]
@@ -16,6 +15,10 @@ Array = NDArray[Any]
 
 class Policy(Protocol):
     """What can be evaluated."""
+
+    def transform(self, observations: Any) -> Array:
+        """What `act` reads ``(batch, ...)`` of a batch of observations as the vector environment gives them."""
+        ...
 
     def act(self, observations: Array, deterministic: bool = False) -> Array:
         """Actions ``(batch, *action)`` for observations ``(batch, *observation)``."""
@@ -38,14 +41,13 @@ def evaluate(
         seeds) and ``seeds``.
     """
     batch = make_lanes(env, min(lanes, episodes), env_kwargs or {}, autoreset_mode=AutoresetMode.DISABLED, copy=True)
-    _, flatten = flattener(batch.single_observation_space)
     returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
     playing = np.arange(batch.num_envs)  # the episode of each lane; lanes beyond the last play on uncounted
     observations, _ = batch.reset(seed=[seed + int(episode) for episode in playing])  # type: ignore[arg-type]
     waiting = batch.num_envs
     counted = np.ones(batch.num_envs, np.bool_)
     while counted.any():
-        actions = act_in_blocks(policy, flatten(observations))
+        actions = act_in_blocks(policy, observations)
         observations, rewards, terminated, truncated, _ = batch.step(actions)
         returns[playing[counted]] += rewards[counted]
         lengths[playing[counted]] += 1
@@ -66,8 +68,9 @@ def evaluate(
 BLOCK = 16  # rows of every call of a policy
 
 
-def act_in_blocks(policy: Policy, observations: Array) -> Array:
+def act_in_blocks(policy: Policy, raw: Any) -> Array:
     """Act on blocks of one size, padded: matrix products of other sizes may differ in the last bit."""
+    observations = policy.transform(raw)
     padding = -len(observations) % BLOCK
     padded = np.concatenate([observations, np.repeat(observations[:1], padding, axis=0)])
     blocks = [policy.act(padded[first : first + BLOCK], deterministic=True) for first in range(0, len(padded), BLOCK)]

@@ -44,7 +44,7 @@ class Algorithm:
     config: type
     presets: Mapping[str, Any]
     train: Callable[..., Any]
-    agent: Callable[..., Any]  # agent(config, observation space, action space)
+    agent: Callable[..., Any]  # agent(config, single observation space, single action space)
     unit: str  # what total(config) counts
     total: Callable[[Any], int]
 

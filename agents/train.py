@@ -12,7 +12,7 @@ import tyro
 
 from agents.registry import CATALOGUE, Algorithm, find, preset
 from agents.settings import from_json, to_json
-from supervised.training.doors import door, parse
+from supervised.training.doors import SMOKE, door, parse
 from supervised.training.errors import UserError, require
 from supervised.training.run import Run, read_config
 
@@ -21,6 +21,17 @@ USAGE = f"""usage: {PROG} ALGORITHM [--preset NAME] [--env ID] [--seed N] [--run
        {PROG} ALGORITHM --help    every setting of an algorithm, with its meaning
        {PROG} --list              all algorithms
        {PROG} --resume DIR        continue a run to its end, as if it had never stopped"""
+
+
+#: the most that SKIDPAD_SMOKE leaves of each setting
+SMOKE_BUDGET = {
+    "total_steps": 1_500,
+    "learning_starts": 200,
+    "episodes": 50,
+    "evaluate_every": 1_024,
+    "evaluate_episodes": 2,
+    "log_every": 100,
+}
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,8 @@ def _main(arguments: list[str]) -> None:
     if record is not None:
         _resume(Path(str(resumed)), algorithm, start, config, options)
         return
+    if SMOKE:
+        config = _cut(config)
     require(options.seeds >= 1, "seeds", options.seeds, "use at least 1")
     configs = [dataclasses.replace(config, seed=config.seed + k) for k in range(options.seeds)]
     for one in configs:
@@ -113,6 +126,13 @@ def _options(name: str, algorithm: Algorithm, start: Any, arguments: list[str]) 
     description = f"{name}: {CATALOGUE[name][1]}. Presets: {presets}."
     parsed = parse(combined, arguments, prog=f"{PROG} {name}", description=description)
     return parsed.door, parsed.config
+
+
+def _cut(config: Any) -> Any:
+    given = {name: getattr(config, name, None) for name in SMOKE_BUDGET}
+    return dataclasses.replace(
+        config, **{name: min(value, SMOKE_BUDGET[name]) for name, value in given.items() if value is not None}
+    )
 
 
 def _folder(options: Door, name: str, config: Any) -> Path:

@@ -49,7 +49,9 @@ def sample_start(model: Model, rng: Array) -> int:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def sample_outcome(offsets, outcomes, allowed, state, action, rng):
+def sample_outcome(
+    offsets: Array, outcomes: Array, allowed: Array, state: int, action: int, rng: Array
+) -> tuple[Any, float, bool]:
     """(next state, reward, terminated) of one step; a pair without outcomes stays where it is."""
     row = state * allowed.shape[1] + action
     place = offsets[row]
@@ -81,7 +83,7 @@ def sample_step(model: Model, state: int, action: int, rng: Array) -> tuple[int,
 
 
 @njit(cache=True, nogil=True)
-def _accumulate(offsets, probabilities, outcomes):
+def _accumulate(offsets: Array, probabilities: Array, outcomes: Array) -> None:
     for row in range(offsets.shape[0] - 1):
         total = 0.0
         for place in range(offsets[row], offsets[row + 1]):

@@ -21,6 +21,7 @@ from agents.evaluation import evaluate
 from agents.replay import Replay
 from agents.rollout import Rollout, make_lanes
 from agents.settings import CONFIRMATION_SEED, VALIDATION_SEED, Common
+from agents.transforms import flattener
 from supervised import backbones
 from supervised.training.checkpoint import ChunkLog
 from supervised.training.errors import UserError, require
@@ -170,19 +171,21 @@ class Agent:
     """Acts by the action values of a network.
 
     Attributes:
+        space, transform: what the network sees, and the function that makes it from a batch of observations.
         network: the online network.
         epsilon: share of random actions when not deterministic.
     """
 
-    def __init__(self, config: Config, space: gym.spaces.Box, action_space: gym.Space[Any]) -> None:
+    def __init__(self, config: Config, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
         if not isinstance(action_space, gym.spaces.Discrete):
             raise UserError(
                 f"dqn chooses among discrete actions, and {config.env} has {action_space}: use another algorithm"
             )
+        self.space, self.transform = flattener(observation_space)
         self.n_actions, self.first_action = int(action_space.n), int(action_space.start)
         self.device = torch.device(config.device)
         with seeded_modules(config.seed, "network"):
-            self.network = QNetwork(config, space, self.n_actions).to(self.device)
+            self.network = QNetwork(config, self.space, self.n_actions).to(self.device)
         self.epsilon = config.epsilon_end
         self._rng = generators(config.seed, "exploration")["exploration"]
 
@@ -225,7 +228,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
     run = run or Run.off()
     set_threads(config.threads)
     rollout = Rollout(make_lanes(config.env, config.lanes, config.env_kwargs), config.seed)
-    agent = Agent(config, rollout.space, rollout.env.single_action_space)
+    agent = Agent(config, rollout.env.single_observation_space, rollout.env.single_action_space)
     learner = Learner(config, agent)
     replay_log = ChunkLog(run.folder / "checkpoints" / "replay" if run.folder else None)
     replay = Replay(config.replay_size, rollout.space, rollout.env.single_action_space, replay_log)

@@ -100,18 +100,23 @@ def observe_cart_pole(x: Array, x_dot: Array, theta: Array, theta_dot: Array, ou
 def step_mountain_car(
     position: Array, velocity: Array, actions: Array, ended: Array, rewards: Array, terminated: Array
 ) -> None:
-    """One step of Moore's mountain car (Sutton & Barto, example 10.1) for every lane that has not ended."""
+    """One step of Moore's mountain car (Sutton & Barto, example 10.1) for every lane that has not ended.
+
+    Every lane is stored to, moving or not: LLVM 20 to 22 compile a store of booleans that depends on ``ended`` to
+    masked instructions that write beyond their lanes on processors with 512-bit registers (AMD Zen 4).
+    """
     for lane in range(position.shape[0]):
-        if ended[lane]:
-            continue
+        moves = not ended[lane]
         speed = velocity[lane] + ((actions[lane] - 1) * 0.001 + math.cos(3 * position[lane]) * (-0.0025))
         speed = min(max(speed, -0.07), 0.07)
         place = min(max(position[lane] + speed, -1.2), 0.6)
         if place == -1.2 and speed < 0:
             speed = 0.0  # the wall on the left is inelastic
+        place = place if moves else position[lane]
+        speed = speed if moves else velocity[lane]
         position[lane], velocity[lane] = place, speed
-        rewards[lane] = -1.0
-        terminated[lane] = place >= 0.5 and speed >= 0.0
+        rewards[lane] = -1.0 if moves else 0.0
+        terminated[lane] = (place >= 0.5) & (speed >= 0.0)
 
 
 @njit(cache=True, nogil=True)

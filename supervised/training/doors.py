@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,9 @@ import tyro
 
 from supervised.training.errors import UserError
 from supervised.training.run import Interrupted
+
+#: set by the tests of documented commands: doors cut every budget to the least that still runs everything
+SMOKE = bool(os.environ.get("SKIDPAD_SMOKE"))
 
 
 def parse(kind: Any, arguments: Sequence[str], *, prog: str, description: str, default: Any = None) -> Any:

@@ -230,7 +230,9 @@ def figure(path: Path, size: tuple[int, int] = (800, 450)) -> Iterator[Figure]:
 
     Raises `UserError` when `path` cannot be written, or ends in neither .png nor .svg.
     """
-    ending = check_ending(path)
+    ending = path.suffix.lower()
+    if ending not in FORMATS:
+        raise UserError(f"cannot draw {path}: end its name in {' or '.join(FORMATS)}")
     with matplotlib.style.context(["default", STYLE]):
         drawing = Figure(figsize=(size[0] / 100, size[1] / 100), dpi=100, layout="constrained")
         FigureCanvasAgg(drawing)
@@ -240,14 +242,6 @@ def figure(path: Path, size: tuple[int, int] = (800, 450)) -> Iterator[Figure]:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, content.getvalue())
-
-
-def check_ending(path: Path) -> str:
-    """Return the ending of a figure's file; raises `UserError` unless it is one that can be drawn."""
-    ending = path.suffix.lower()
-    if ending not in FORMATS:
-        raise UserError(f"cannot draw {path}: end its name in {' or '.join(FORMATS)}")
-    return ending
 
 
 def _points(columns: Mapping[str, Array], metric: str) -> tuple[Array, Array]:

@@ -1,0 +1,1 @@
+"""What every registered environment promises, checked for each id in the registry."""
