@@ -3,9 +3,14 @@
 Entry points are strings, so the import is cheap, and a spawned worker that imports ``envs`` finds them all.
 """
 
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+
+from envs.caches import drop_stale
+
+drop_stale(Path(__file__).parent)
 
 
 def _register(name: str, place: str, reward_threshold: float | None = None, **kwargs: Any) -> None:

@@ -48,16 +48,19 @@ def _first_outside(actions: Array, n: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _count_time(elapsed: Array, limit: int, ended: Array, terminated: Array, truncated: Array, done: Array) -> bool:
-    """Advance the clocks of the lanes that stepped; returns whether any lane is done.
+def _count_time(
+    elapsed: Array, limit: int, restarts: bool, ended: Array, terminated: Array, truncated: Array, done: Array
+) -> bool:
+    """Advance the clocks of the lanes that stepped; returns whether any lane is done, and ``restarts`` its clock.
 
     A lane that reaches a terminal state at its last permitted step is terminated, not truncated.
     """
     any_done = False
     for lane in range(elapsed.shape[0]):
-        elapsed[lane] += not ended[lane]
-        truncated[lane] = (elapsed[lane] >= limit) & (not terminated[lane])
+        now = elapsed[lane] + (not ended[lane])
+        truncated[lane] = (now >= limit) & (not terminated[lane])
         done[lane] = terminated[lane] | truncated[lane]
+        elapsed[lane] = 0 if restarts & done[lane] else now
         any_done |= done[lane]
     return any_done
 
@@ -136,6 +139,9 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
         self.done = np.zeros(num_envs, np.bool_)
         self.rewards = np.zeros(num_envs, np.float64)
         self._ended = np.zeros(num_envs, np.bool_)
+        self._observation_shape = (num_envs, *(observation_space.shape or ()))
+        self._action_shape = (num_envs, *(action_space.shape or ()))
+        self._actions = int(action_space.n) if isinstance(action_space, gym.spaces.Discrete) else 0
         self._observations = self._new_observations()
         self._final_observations = self._new_observations()
         self._slices: list[Lanes] = []
@@ -157,7 +163,9 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
 
     def _split(self) -> list[Lanes]:
         """The lanes in as many slices as there are threads worth using."""
-        count = max(1, min(numba.get_num_threads(), self.num_envs // self.lanes_per_thread))
+        if self.num_envs < 2 * self.lanes_per_thread:
+            return [self._all]
+        count = min(numba.get_num_threads(), self.num_envs // self.lanes_per_thread)
         if len(self._slices) != count:
             edges = [self.num_envs * worker // count for worker in range(count + 1)]
             self._slices = [self._lanes(slice(*pair)) for pair in zip(edges, edges[1:], strict=False)]
@@ -275,42 +283,38 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
             np.copyto(lanes.ended, lanes.done)
             lanes.rewards[lanes.ended] = 0.0
         self._step_lanes(lanes, actions)
-        any_done = _count_time(lanes.elapsed, self._limit, lanes.ended, lanes.terminated, lanes.truncated, lanes.done)
-        out = self._observations[lanes.where]
+        any_done = _count_time(
+            lanes.elapsed, self._limit, same_step, lanes.ended, lanes.terminated, lanes.truncated, lanes.done
+        )
         if self.autoreset_mode is AutoresetMode.NEXT_STEP and lanes.ended.any():
-            self._restart(lanes, lanes.ended)
+            self._reset_lanes(lanes, lanes.ended, {})
+            lanes.elapsed[lanes.ended] = 0
             lanes.done[lanes.ended] = lanes.terminated[lanes.ended] = lanes.truncated[lanes.ended] = False
         elif same_step and any_done:
             self._observe_lanes(lanes, self._final_observations[lanes.where])
-            self._restart(lanes, lanes.done)
-        self._observe_lanes(lanes, out)
+            self._reset_lanes(lanes, lanes.done, {})
+        self._observe_lanes(lanes, self._observations[lanes.where])
         return any_done
-
-    def _restart(self, lanes: Lanes, mask: Array) -> None:
-        self._reset_lanes(lanes, mask, {})
-        lanes.elapsed[mask] = 0
 
     def _checked(self, actions: Array) -> Array:
         actions = np.asarray(actions)
-        space = self.single_action_space
-        if actions.shape != (self.num_envs, *(space.shape or ())):
-            raise ValueError(f"actions have shape {actions.shape}: give {(self.num_envs, *(space.shape or ()))}")
-        if isinstance(space, gym.spaces.Discrete):
+        if actions.shape != self._action_shape:
+            raise ValueError(f"actions have shape {actions.shape}: give {self._action_shape}")
+        if self._actions:
             if actions.dtype != np.int64:
                 if not np.issubdtype(actions.dtype, np.integer):
-                    raise ValueError(f"actions are {actions.dtype}: give integers from 0 to {space.n - 1}")
+                    raise ValueError(f"actions are {actions.dtype}: give integers from 0 to {self._actions - 1}")
                 actions = actions.astype(np.int64)
-            lane = _first_outside(actions, space.n)
+            lane = _first_outside(actions, self._actions)
             if lane >= 0:
-                raise ValueError(f"action {actions[lane]} of lane {lane}: give integers from 0 to {space.n - 1}")
+                raise ValueError(f"action {actions[lane]} of lane {lane}: give integers from 0 to {self._actions - 1}")
         return actions
 
     def _infos(self) -> dict[str, Any]:
         return {}
 
     def _new_observations(self) -> Array:
-        space = self.single_observation_space
-        return np.empty((self.num_envs, *(space.shape or ())), space.dtype)
+        return np.empty(self._observation_shape, self.single_observation_space.dtype)
 
     def observe(self) -> Array:
         """The current observations ``(lanes, *observation)``, as the last `reset` or `step` returned them."""

@@ -87,10 +87,10 @@ def uniform(rng: Row, low: float, high: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def integers(rng: Row, n: int) -> int:
+def integers(rng: Row, n: int) -> np.int64:
     """An int64 in [0, n) for 1 <= n < 2^32, as ``Generator.integers(n)``."""
     if n == 1:
-        return 0
+        return np.int64(0)
     bound = uint64(n)
     product = uint64(_next_uint32(rng)) * bound
     if (product & _LOW_HALF) < bound:

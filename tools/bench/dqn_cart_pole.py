@@ -75,6 +75,8 @@ class Stop(BaseCallback):
 class Predictor:
     """A Stable-Baselines3 model as a policy."""
 
+    transform = staticmethod(np.asarray)
+
     def __init__(self, model: Any) -> None:
         self.model = model
 

@@ -82,10 +82,9 @@ def run() -> Iterator[Measurement]:
 
     episodes = 200 if SMOKE else 20_000
     lake = MDP.from_toy_text(gym.make("FrozenLake-v1").unwrapped.P)  # type: ignore[attr-defined]
-    keywords = {"step_size": 0.1, "epsilon": 0.1, "discount": DISCOUNT, "seed": 0}
     measured = rates(
         {
-            "ours": lambda: int(q_learning(lake, episodes, **keywords).episode_lengths.sum()),
+            "ours": lambda: int(q_learning(lake, episodes, 0.1, 0.1, DISCOUNT, seed=0).episode_lengths.sum()),
             "peer": lambda: gymnasium_q_learning(episodes // 100),
         }
     )

@@ -1,13 +1,11 @@
 """What a benchmark returns, and how rates are taken: ours and the peer in turns, in one process."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-#: set by the tests of documented commands: every budget is cut to the least that still runs everything
-SMOKE = bool(os.environ.get("SKIDPAD_SMOKE"))
+from supervised.training.doors import SMOKE
 
 
 @dataclass(frozen=True)
