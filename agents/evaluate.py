@@ -3,16 +3,15 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import gymnasium as gym
 import numpy as np
 import tyro
+from gymnasium.vector import AutoresetMode, VectorEnv
 
-import envs  # noqa: F401 - registers skidpad/*
 from agents.evaluation import Policy, act_in_blocks, evaluate
 from agents.registry import find
 from agents.rollout import make_lanes
@@ -111,47 +110,39 @@ def load(run: Path, env: str | None = None) -> tuple[Policy, Any, dict[str, Any]
     return agent, target, dict(kwargs)
 
 
-def film(
-    policy: Policy,
-    env: str | Callable[[], Any],
-    kwargs: dict[str, Any],
-    folder: Path,
-    episodes: int,
-    seed: int,
-) -> list[Path]:
+def film(policy: Policy, env: str, kwargs: dict[str, Any], folder: Path, episodes: int, seed: int) -> list[Path]:
     """Write mp4 videos of the first episodes of an evaluation."""
     import imageio.v2 as imageio
 
     paths = []
-    for episode in range(episodes):
-        single = gym.make(env, render_mode="rgb_array", **kwargs) if isinstance(env, str) else env()
-        fps = int(single.metadata.get("render_fps", 30))
-        path = folder / f"episode-{seed + episode}.mp4"
+    for episode in range(seed, seed + episodes):
+        batch = make_lanes(
+            env, 1, {**kwargs, "render_mode": "rgb_array"}, autoreset_mode=AutoresetMode.DISABLED, copy=True
+        )
+        path = folder / f"episode-{episode}.mp4"
         partial = path.with_name(f".{path.name}.part.mp4")
         with writing(path):
             folder.mkdir(parents=True, exist_ok=True)
+            fps = int(batch.metadata.get("render_fps", 30))
             writer: Any = imageio.get_writer(partial, fps=fps, macro_block_size=2)
             with writer as video:
-                observation, _ = single.reset(seed=seed + episode)
+                observations, _ = batch.reset(seed=[episode])  # type: ignore[arg-type]
                 over = False
                 while not over:
-                    video.append_data(single.render())
-                    action = act_in_blocks(policy, _batch_of_one(observation))[0]
-                    observation, _, terminated, truncated, _ = single.step(action)
-                    over = terminated or truncated
-                video.append_data(single.render())
+                    video.append_data(_picture(batch))
+                    observations, _, terminated, truncated, _ = batch.step(act_in_blocks(policy, observations))
+                    over = bool(terminated[0] or truncated[0])
+                video.append_data(_picture(batch))
             partial.replace(path)
-        single.close()
+        batch.close()
         paths.append(path)
     return paths
 
 
-def _batch_of_one(observation: Any) -> Any:
-    if isinstance(observation, dict):
-        return {key: _batch_of_one(value) for key, value in observation.items()}
-    if isinstance(observation, tuple):
-        return tuple(_batch_of_one(value) for value in observation)
-    return np.asarray(observation)[None]
+def _picture(batch: VectorEnv[Any, Any, Any]) -> Any:
+    frames = batch.render()
+    assert frames is not None  # made with a render_mode
+    return frames[0]
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": ("agents.evaluate", "play a trained agent on fresh episodes and report how well it does"),
     "plot": ("tools.plot", "draw runs: curves, values over a grid, progress of dynamic programming"),
     "bench": ("tools.bench.__main__", "measure speed against other libraries"),
+    "report": ("tools.report", "write the generated tables of the documentation"),
 }
 USAGE = "\n".join(
     [

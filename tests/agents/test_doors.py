@@ -17,8 +17,9 @@ from supervised.training.checkpoint import load_checkpoint
 from supervised.training.run import read_state
 
 QUICK = (
-    "--total-steps 1200 --learning-starts 200 --hidden 8 --batch-size 8 --log-every 100 --checkpoint-every 200".split()
-)
+    "--lanes 8 --train-every 8 --updates 1 --total-steps 1200 --learning-starts 200 --hidden 8 --batch-size 8 "
+    "--log-every 100 --checkpoint-every 200"
+).split()
 ROOT = Path(__file__).parents[2]
 
 

@@ -126,4 +126,5 @@ def run() -> Iterator[Measurement]:
         "seconds": {name: [round(one, 2) for one, _ in values] for name, values in results.items()},
     }
     ratio = seconds["peer"] / seconds["ours"]
-    yield Measurement("DQN solves CartPole-v1, against SB3", seconds["ours"], seconds["peer"], "s", ratio, 3.0, settings)
+    name = "DQN solves CartPole-v1, against SB3"
+    yield Measurement(name, seconds["ours"], seconds["peer"], "s", ratio, 3.0, settings)

@@ -59,7 +59,8 @@ def run() -> Iterator[Measurement]:
     value_iteration(Maze(size=(5, 5)).mdp, DISCOUNT, TOLERANCE)  # warm caches
     value_iteration(Maze(size=(5, 5)).mdp, DISCOUNT, TOLERANCE, order="prioritized")
     mdp = Maze(size=SIZE, loops=0.05, maze_seed=0, max_episode_steps=None).mdp
-    settings = {"states": mdp.n_states, "threads": numba.get_num_threads(), "discount": DISCOUNT, "tolerance": TOLERANCE}
+    threads = numba.get_num_threads()
+    settings = {"states": mdp.n_states, "threads": threads, "discount": DISCOUNT, "tolerance": TOLERANCE}
     start = time.perf_counter()
     swept = value_iteration(mdp, DISCOUNT, TOLERANCE)
     synchronous = time.perf_counter() - start

@@ -1,0 +1,121 @@
+"""Generated tables: what they say of the code and of stored measurements, and how stale ones are found."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import gymnasium as gym
+import pytest
+
+from agents.registry import CATALOGUE, TABULAR
+from agents.value import dqn
+from supervised.training.errors import UserError
+from tools import report
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with one page, which asks for the results of benchmarks."""
+    (tmp_path / "docs" / "measurements").mkdir(parents=True)
+    (tmp_path / "README.md").write_text("# Title\n\n<!-- generated: bench-results -->\nold\n<!-- end -->\n\ntail\n")
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    return tmp_path
+
+
+def store(root: Path, name: str, content: object) -> None:
+    (root / "docs" / "measurements" / f"{name}.json").write_text(json.dumps(content))
+
+
+def measurement(ratio: float, goal: float) -> dict[str, object]:
+    settings = {"lanes": 65536, "sweeps": {"ours": 7}, "steps": [1, 2]}
+    return {"name": "a | b", "ratio": ratio, "goal": goal, "met": ratio >= goal, "settings": settings}
+
+
+def evaluation(*returns: float) -> dict[str, object]:
+    mean = sum(returns) / len(returns)
+    spread = {"std": 1.5, "iqm": mean, "ci95": [mean - 1, mean + 1]}
+    protocol = f"skidpad/CartPole-v1, {len(returns)} episodes, greedy"
+    return {"mean": mean, **spread, "returns": returns, "lengths": [1] * len(returns), "protocol": protocol}
+
+
+def test_check_names_stale_pages_and_writing_mends_them(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        report.main(["--check"])
+    assert stop.value.code == 1
+    assert capsys.readouterr().out == "stale: README.md\n"
+    assert "old" in (root / "README.md").read_text()
+    report.main([])
+    text = (root / "README.md").read_text()
+    opening, end = "<!-- generated: bench-results -->", "<!-- end -->"
+    assert text == f"# Title\n\n{opening}\n*No measurements are stored yet.*\n{end}\n\ntail\n"
+    report.main(["--check"])
+    assert capsys.readouterr().out == "written: README.md\n"
+
+
+def test_benchmarks_show_ratios_goals_and_settings(root: Path) -> None:
+    store(root, "bench-x", [measurement(4.5678, 3), measurement(123.456, 0), measurement(0.01234, 2)])
+    lines = report.bench_results().splitlines()
+    detail = "lanes: 65,536; sweeps: ours: 7; steps: 1, 2"
+    assert lines[2:] == [
+        f"| a \\| b | 4.57 | 3 | yes | {detail} |",
+        f"| a \\| b | 123 |  |  | {detail} |",
+        f"| a \\| b | 0.0123 | 2 | no | {detail} |",
+    ]
+
+
+def test_results_of_dqn_are_a_line_a_seed_and_one_for_all(root: Path) -> None:
+    store(root, "dqn-default-s10", evaluation(400.0, 500.0))
+    store(root, "dqn-default-s9", evaluation(480.0, 500.0))
+    store(root, "dqn-book-ch8-s0", evaluation(500.0, 500.0))
+    store(root, "bench-x", [])
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in report.dqn_results().splitlines()[2:]]
+    assert [row[:5] for row in rows] == [
+        ["`book-ch8`", "`skidpad/CartPole-v1`", "0", "2", "500.0"],
+        ["`default`", "`skidpad/CartPole-v1`", "9", "2", "490.0"],
+        ["`default`", "`skidpad/CartPole-v1`", "10", "2", "450.0"],
+        ["**`default`**", "`skidpad/CartPole-v1`", "all 2", "4", "470.0"],
+    ]
+    # of all seeds: an interval over the means 450 and 490, the middle half of the episodes, the spread of the means
+    assert rows[3][5:] == ["450.0", "490.0", "490.0", "28.3", "1 of 2"]
+    assert [row[-1] for row in rows[:3]] == ["yes", "yes", "no"]
+
+
+def test_nothing_stored_is_said(root: Path) -> None:
+    assert report.dqn_results() == report.bench_results() == "*No measurements are stored yet.*\n"
+
+
+def test_every_environment_and_algorithm_is_listed() -> None:
+    environments, algorithms = report.environments(), report.algorithms()
+    for env_id in gym.registry:
+        assert (f"| `{env_id}` |" in environments) == env_id.startswith("skidpad/")
+    for name, (module, summary) in CATALOGUE.items():
+        assert (f"| `{name}` | {summary} |" in algorithms) == (module == TABULAR)
+    assert "| `skidpad/CartPole-v1` | `Discrete(2)` | `Box((4,), float32)` | 500 | 475.0 |" in environments
+
+
+def test_every_setting_has_its_meaning() -> None:
+    meanings = report.field_docs(dqn.Config)
+    for field in dataclasses.fields(dqn.Config):
+        assert meanings[field.name].endswith(".")
+    table = report.dqn_settings()
+    assert f"| `--discount` | `0.99` | `0.9` | {meanings['discount']} |" in table
+    assert f"| `--seed` | `0` |  | {meanings['seed']} |" in table
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<!-- generated: bench-result -->\n<!-- end -->", "unknown table 'bench-result'; did you mean bench-results"),
+        ("<!-- generated: bench-results -->\n", "not closed"),
+    ],
+)
+def test_mistakes_in_a_page_are_named(text: str, message: str, root: Path) -> None:
+    (root / "README.md").write_text(text)
+    with pytest.raises(UserError, match=message):
+        list(report.rendered())
+
+
+def test_outside_of_a_checkout_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    with pytest.raises(UserError, match="holds no README.md"):
+        list(report.rendered())

@@ -1,0 +1,260 @@
+"""Write the generated tables of README.md and docs/: ``python -m tools.report [--check]``.
+
+A table stands between the lines ``<!-- generated: NAME -->`` and ``<!-- end -->`` and is made from the code and from
+the files of measurements in docs/measurements/, so that no figure in the documentation is typed by hand.
+"""
+
+import ast
+import dataclasses
+import inspect
+import json
+import math
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from agents import evaluate, train
+from agents.registry import CATALOGUE, TABULAR
+from agents.rollout import make_lanes
+from agents.settings import to_json
+from agents.value import dqn
+from supervised.training.checkpoint import atomic_write
+from supervised.training.doors import door, parse
+from supervised.training.errors import UserError, suggest
+from supervised.training.statistics import bootstrap_ci, iqm
+from tools import plot
+from tools.bench.__main__ import BENCHES
+
+PROG = "python -m tools.report"
+DESCRIPTION = "Write the generated tables of README.md and docs/ anew."
+ROOT = Path(__file__).resolve().parent.parent
+BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+Rows = Iterable[Sequence[object]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the command."""
+
+    check: bool = False
+    """Write nothing; exit with code 1, naming the files whose tables are stale."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    with door():
+        options = parse(Options, sys.argv[1:] if arguments is None else arguments, prog=PROG, description=DESCRIPTION)
+        stale = {path: text for path, text in rendered() if text != path.read_text()}
+        for path, text in stale.items():
+            print(f"{'stale' if options.check else 'written'}: {path.relative_to(ROOT)}")
+            if not options.check:
+                atomic_write(path, text)
+        if options.check and stale:
+            raise SystemExit(1)
+
+
+def rendered() -> Iterator[tuple[Path, str]]:
+    """Every page, and its text with the tables as they should be.
+
+    Raises:
+        UserError: no pages beside this package, or a table that nothing generates.
+    """
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    if not pages[0].exists():
+        raise UserError(f"{ROOT} holds no README.md: run this in a checkout of the project")
+    tables: dict[str, str] = {}
+
+    def table(match: re.Match[str]) -> str:
+        opening, name, _, end = match.groups()
+        if name not in TABLES:
+            raise UserError(f"unknown table {name!r}{suggest(name, TABLES)}")
+        if name not in tables:
+            tables[name] = TABLES[name]()
+        return f"{opening}{tables[name]}{end}"
+
+    for page in pages:
+        text = page.read_text()
+        if text.count("<!-- generated: ") != len(BLOCK.findall(text)):
+            raise UserError(f"{page.name} opens a table that is not closed: end it with <!-- end -->")
+        yield page, BLOCK.sub(table, text)
+
+
+def markdown(head: Sequence[str], rows: Rows) -> str:
+    """A table; numbers are aligned to the right."""
+    cells = [list(row) for row in rows]
+    if not cells:
+        return "*No measurements are stored yet.*\n"
+    numeric = [all(isinstance(row[k], int | float) or row[k] == "" for row in cells) for k in range(len(head))]
+    lines = [head, ["---:" if right else "---" for right in numeric], *cells]
+    return "".join(f"| {' | '.join(_cell(cell) for cell in line)} |\n" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def environments() -> str:
+    """The registered ids, in the order of registration."""
+    rows = []
+    for env_id, spec in gym.registry.items():
+        if not env_id.startswith("skidpad/"):
+            continue
+        env: Any = make_lanes(env_id, 1, {})
+        spaces = (_space(space) for space in (env.single_action_space, env.single_observation_space))
+        threshold = "" if spec.reward_threshold is None else spec.reward_threshold
+        limit = "" if env.max_episode_steps is None else env.max_episode_steps
+        rows.append((f"`{env_id}`", *spaces, limit, threshold, _first_line(type(env.unwrapped))))
+    return markdown(("id", "actions", "observations", "steps", "solved at", "what it is"), rows)
+
+
+def _space(space: gym.Space[Any]) -> str:
+    if isinstance(space, gym.spaces.Box):
+        return f"`Box({space.shape}, {space.dtype})`"
+    return f"`{space}`"
+
+
+def _first_line(kind: type) -> str:
+    return (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def algorithms() -> str:
+    """The tabular algorithms of the registry."""
+    return markdown(("algorithm", "what it does"), ((f"`{n}`", s) for n, (m, s) in CATALOGUE.items() if m == TABULAR))
+
+
+def benchmarks() -> str:
+    """What `tools.bench` knows."""
+    return markdown(("benchmark", "what it compares"), ((f"`{name}`", what) for name, (_, what) in BENCHES.items()))
+
+
+def field_docs(kind: type) -> dict[str, str]:
+    """The docstring under each field of a dataclass and of those it derives from, on one line."""
+    found: dict[str, str] = {}
+    for one in reversed(kind.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0].body  # type: ignore[attr-defined]
+        for field, text in zip(body, body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                found[ast.unparse(field.target)] = " ".join(str(text.value.value).split())
+    return found
+
+
+def dqn_settings() -> str:
+    """Every setting of DQN, its default, what the preset of the book makes of it, and its meaning."""
+    default, book = to_json(dqn.PRESETS["default"]), to_json(dqn.PRESETS["book-ch8"])
+    meanings = field_docs(dqn.Config)
+    rows = (
+        (_flag(name), _value(value), "" if book[name] == value else _value(book[name]), meanings[name])
+        for name, value in default.items()
+    )
+    return markdown(("setting", "default", "`book-ch8`", "meaning"), rows)
+
+
+def _value(value: object) -> str:
+    return f"`{json.dumps(value)}`"
+
+
+def _flag(name: str) -> str:
+    return f"`--{name.replace('_', '-')}`"
+
+
+def options(kind: type) -> Callable[[], str]:
+    """The table of a door's options."""
+
+    def table() -> str:
+        meanings = field_docs(kind)
+        positional = {"run", "runs"}
+        names = [field.name for field in dataclasses.fields(kind)]
+        shown = (f"`{name.upper()}`" if name in positional else _flag(name) for name in names)
+        return markdown(("option", "meaning"), ((one, meanings[name]) for one, name in zip(shown, names, strict=True)))
+
+    return table
+
+
+def dqn_results() -> str:
+    """Stored evaluations ``dqn-PRESET-sSEED.json``: a line a run, and one for all seeds of a preset."""
+    stored = sorted(
+        (match[1], int(match[2]), json.loads(path.read_text()))
+        for path in (ROOT / "docs" / "measurements").glob("dqn-*.json")
+        if (match := re.fullmatch(r"dqn-(.+)-s(\d+)", path.stem))
+    )
+    rows: list[tuple[object, ...]] = []
+    for preset, group in groupby(stored, key=lambda one: one[0]):
+        results = [(seed, result) for _, seed, result in group]
+        for seed, one in results:
+            env, episodes = one["protocol"].partition(",")[0], len(one["lengths"])
+            numbers = (one["mean"], *one["ci95"], one["iqm"], one["std"])
+            rows.append((f"`{preset}`", f"`{env}`", seed, episodes, *map(_round, numbers), _solved([(seed, one)])))
+        if len(results) > 1:
+            means = np.array([one["mean"] for _, one in results])
+            returns = np.concatenate([one["returns"] for _, one in results])
+            numbers = (means.mean(), *bootstrap_ci(means), iqm(returns), means.std(ddof=1))
+            which = (f"**`{preset}`**", f"`{env}`", f"all {len(results)}", len(returns))
+            rows.append((*which, *map(_round, numbers), _solved(results)))
+    head = ("preset", "environment", "seed", "episodes", "mean", "95 % low", "high", "IQM", "std", "solved")
+    return markdown(head, rows)
+
+
+def _round(number: float) -> float:
+    return round(float(number), 1)
+
+
+def _solved(results: Sequence[tuple[int, dict[str, Any]]]) -> str:
+    """How many runs reach the threshold of their environment."""
+    env = results[0][1]["protocol"].partition(",")[0]
+    threshold = gym.spec(env).reward_threshold
+    if threshold is None:
+        return ""
+    reached = sum(one["mean"] >= threshold for _, one in results)
+    return f"{reached} of {len(results)}" if len(results) > 1 else ("yes" if reached else "no")
+
+
+def bench_results() -> str:
+    """Stored measurements ``bench-NAME.json``: ratios, goals and settings."""
+    rows = []
+    for path in sorted((ROOT / "docs" / "measurements").glob("bench-*.json")):
+        for one in json.loads(path.read_text()):
+            goal = one["goal"] or ""
+            met = ("yes" if one["met"] else "no") if goal else ""
+            rows.append((one["name"], _ratio(one["ratio"]), goal, met, settings(one["settings"])))
+    return markdown(("measurement", "times better", "goal", "met", "settings"), rows)
+
+
+def _ratio(ratio: float) -> float:
+    """At least three digits."""
+    if not math.isfinite(ratio) or ratio == 0:
+        return ratio
+    decimals = 2 - math.floor(math.log10(ratio))
+    return round(ratio, decimals) if decimals > 0 else round(ratio)
+
+
+def settings(value: Any) -> str:
+    """Settings on one line."""
+    if isinstance(value, dict):
+        return "; ".join(f"{key.replace('_', ' ')}: {settings(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(settings, value))
+    return f"{value:,}" if type(value) is int else str(value)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "environments": environments,
+    "algorithms": algorithms,
+    "benchmarks": benchmarks,
+    "train-options": options(train.Door),
+    "evaluate-options": options(evaluate.Options),
+    "plot-options": options(plot.Options),
+    "dqn-settings": dqn_settings,
+    "dqn-results": dqn_results,
+    "bench-results": bench_results,
+}
+
+if __name__ == "__main__":
+    main()
