@@ -19,7 +19,7 @@ from agents.settings import FIRST_EVALUATION_SEED, from_json
 from supervised.training.checkpoint import atomic_write
 from supervised.training.doors import SMOKE, door, parse
 from supervised.training.errors import UserError, require, writing
-from supervised.training.run import read_config, read_state
+from supervised.training.run import read_config, read_finished, read_state
 from supervised.training.statistics import requirement
 
 PROG = "python -m agents.evaluate"
@@ -66,6 +66,7 @@ def _main(arguments: list[str]) -> None:
     record = read_config(options.run)
     protocol = f"{env}, {episodes} episodes, greedy, seeds {options.seed} to {result['seeds'][1]}"
     result |= {"protocol": protocol, "algorithm": record["algorithm"], "seconds": round(wall, 3)}
+    result["training"] = read_finished(options.run)
 
     low, high = result["ci95"]
     lengths = result["lengths"]

@@ -36,6 +36,10 @@ class Replay:
     def __init__(self, capacity: int, space: gym.spaces.Box, action_space: gym.Space[Any], log: ChunkLog) -> None:
         require(capacity > 0, "replay_size", capacity, "use at least 1")
         self.capacity, self.added = capacity, 0  # transitions held at most, and ever added
+        self.reward_range: tuple[float, float] = (
+            0.0,
+            0.0,
+        )  # of all ever added, and of 0, which is what follows a terminal state
         self._arrays = {
             "observations": np.zeros((capacity, *space.shape), space.dtype),
             "actions": np.zeros((capacity, *(action_space.shape or ())), action_space.dtype),
@@ -59,6 +63,8 @@ class Replay:
         places = np.arange(self.added, self.added + count) % self.capacity
         for name, array in self._arrays.items():
             array[places] = rows[name]
+        lowest, highest = self.reward_range
+        self.reward_range = min(lowest, float(rows["rewards"].min())), max(highest, float(rows["rewards"].max()))
         self.added += count
 
     def sample(self, size: int, rng: np.random.Generator) -> Batch:
@@ -79,7 +85,13 @@ class Replay:
         self._log.prune([*self._kept, entries])
         if entries not in self._kept:  # a step may be saved twice
             self._kept = [*self._kept[-1:], entries]
-        return {"added": self.added, "chunks": entries, "chunks_before": self._kept[0] if self._kept else []}
+        before = self._kept[0] if self._kept else []
+        return {
+            "added": self.added,
+            "reward_range": list(self.reward_range),
+            "chunks": entries,
+            "chunks_before": before,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Read the memory back.
@@ -94,5 +106,7 @@ class Replay:
         skip = max(0, count - self.capacity)  # the oldest chunk may begin before the window
         self.added += skip
         self._write({name: array[skip:] for name, array in rows.items()}, count - skip)
+        lowest, highest = state["reward_range"]
+        self.reward_range = (lowest, highest)
         self._logged = self.added
         self._kept = [state["chunks_before"], state["chunks"]]

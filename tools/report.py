@@ -191,14 +191,31 @@ def dqn_results() -> str:
         for seed, one in results:
             env, episodes = one["protocol"].partition(",")[0], len(one["lengths"])
             numbers = (one["mean"], *one["ci95"], one["iqm"], one["std"])
-            rows.append((f"`{preset}`", f"`{env}`", seed, episodes, *map(_round, numbers), _solved([(seed, one)])))
+            trained = one.get("training")
+            budget = (f"{trained['step']:,}", f"{trained['seconds']:.0f}") if trained else ("", "")
+            rows.append(
+                (f"`{preset}`", f"`{env}`", seed, *budget, episodes, *map(_round, numbers), _solved([(seed, one)]))
+            )
         if len(results) > 1:
             means = np.array([one["mean"] for _, one in results])
             returns = np.concatenate([one["returns"] for _, one in results])
             numbers = (means.mean(), *bootstrap_ci(means), iqm(returns), means.std(ddof=1))
-            which = (f"**`{preset}`**", f"`{env}`", f"all {len(results)}", len(returns))
+            which = (f"**`{preset}`**", f"`{env}`", f"all {len(results)}", "", "", len(returns))
             rows.append((*which, *map(_round, numbers), _solved(results)))
-    head = ("preset", "environment", "seed", "episodes", "mean", "95 % low", "high", "IQM", "std", "solved")
+    head = (
+        "preset",
+        "environment",
+        "seed",
+        "steps",
+        "seconds",
+        "episodes",
+        "mean",
+        "95 % low",
+        "high",
+        "IQM",
+        "std",
+        "solved",
+    )
     return markdown(head, rows)
 
 

@@ -2,7 +2,10 @@
 
 Differences from the book's listing, which the preset ``book-ch8`` otherwise follows: a time limit is not a
 failure (its transition keeps its reward and bootstraps, erratum D-20), every step counts (D-21), exploration
-keeps a small floor (D-22). From Mnih et al.: gradients are clipped by norm, and the loss is Huber's.
+keeps a small floor (D-22). From Mnih et al. come the target network and Huber's loss; gradients are clipped by norm.
+
+The default preset adds three things that neither has: the learning rate falls to 0 over the run, targets stay within
+what rewards can add up to, and training ends when the environment's reward threshold is reached.
 """
 
 import copy
@@ -42,13 +45,13 @@ Array = NDArray[Any]
 class Config(Common):
     """DQN: action values by a network, learnt from replayed transitions."""
 
-    total_steps: int = 50_000
+    total_steps: int = 100_000
     """Environment steps of the run, all lanes together; never exceeded."""
     lanes: int = 16
     """Environments stepped together."""
     discount: float = 0.99
     """Weight of the next step's value, gamma, 0 to 1."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     """Adam's step size at the start."""
     learning_rate_end: float = 0.0
     """Adam's step size in the end; it falls linearly over `total_steps`, so that the last policies are steady."""
@@ -74,6 +77,8 @@ class Config(Common):
     """"huber" (its gradient is bounded) or "squared" (the book's)."""
     max_gradient_norm: float = 10.0
     """Gradients are scaled down to this norm; 0: never."""
+    bound_targets: bool = True
+    """Keep targets within what the rewards seen so far can add up to, r / (1 - discount): values cannot run away."""
     terminal_reward: float | None = None
     """Reward that replaces the environment's at a terminal state (the book: -1); None keeps the environment's."""
     backbone: str = "mlp"
@@ -146,6 +151,7 @@ PRESETS = {
         learning_rate_end=1e-3,
         loss="squared",
         max_gradient_norm=0.0,
+        bound_targets=False,
         terminal_reward=-1.0,
         hidden=(20,),
         activation="tanh",
@@ -325,6 +331,8 @@ class Learner:
             next_values = self.target(next_observations).amax(dim=1)
             # y = r + gamma max_a' q(s', a'; w_fixed), and y = r at a terminal state
             targets = rewards + self.config.discount * next_values.masked_fill_(terminated, 0.0)
+            if self.config.bound_targets and self.config.discount < 1:
+                targets.clamp_(*(reward / (1 - self.config.discount) for reward in replay.reward_range))
         chosen = (actions - self.first_action)[:, None]
         q_values = self.network(observations).gather(1, chosen).squeeze(1)  # (batch,)
         loss = LOSSES[self.config.loss](q_values, targets)

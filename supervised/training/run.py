@@ -341,6 +341,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return record
 
 
+def read_finished(folder: Path) -> dict[str, Any] | None:
+    """Return `{"step", "seconds"}` of a run that has ended, None of one that has not."""
+    path = folder / "finished.json"
+    return json.loads(path.read_bytes()) if path.exists() else None
+
+
 def read_state(folder: Path) -> dict[str, Any]:
     """Return the training state in a run's newest good checkpoint; the run may be training meanwhile.
 

@@ -35,7 +35,9 @@ def evaluation(*returns: float) -> dict[str, object]:
     mean = sum(returns) / len(returns)
     spread = {"std": 1.5, "iqm": mean, "ci95": [mean - 1, mean + 1]}
     protocol = f"skidpad/CartPole-v1, {len(returns)} episodes, greedy"
-    return {"mean": mean, **spread, "returns": returns, "lengths": [1] * len(returns), "protocol": protocol}
+    training = {"step": 12_000, "seconds": 34.6}
+    episodes = {"returns": returns, "lengths": [1] * len(returns)}
+    return {"mean": mean, **spread, **episodes, "protocol": protocol, "training": training}
 
 
 def test_check_names_stale_pages_and_writing_mends_them(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,14 +71,14 @@ def test_results_of_dqn_are_a_line_a_seed_and_one_for_all(root: Path) -> None:
     store(root, "dqn-book-ch8-s0", evaluation(500.0, 500.0))
     store(root, "bench-x", [])
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in report.dqn_results().splitlines()[2:]]
-    assert [row[:5] for row in rows] == [
-        ["`book-ch8`", "`skidpad/CartPole-v1`", "0", "2", "500.0"],
-        ["`default`", "`skidpad/CartPole-v1`", "9", "2", "490.0"],
-        ["`default`", "`skidpad/CartPole-v1`", "10", "2", "450.0"],
-        ["**`default`**", "`skidpad/CartPole-v1`", "all 2", "4", "470.0"],
+    assert [row[:7] for row in rows] == [
+        ["`book-ch8`", "`skidpad/CartPole-v1`", "0", "12,000", "35", "2", "500.0"],
+        ["`default`", "`skidpad/CartPole-v1`", "9", "12,000", "35", "2", "490.0"],
+        ["`default`", "`skidpad/CartPole-v1`", "10", "12,000", "35", "2", "450.0"],
+        ["**`default`**", "`skidpad/CartPole-v1`", "all 2", "", "", "4", "470.0"],
     ]
     # of all seeds: an interval over the means 450 and 490, the middle half of the episodes, the spread of the means
-    assert rows[3][5:] == ["450.0", "490.0", "490.0", "28.3", "1 of 2"]
+    assert rows[3][7:] == ["450.0", "490.0", "490.0", "28.3", "1 of 2"]
     assert [row[-1] for row in rows[:3]] == ["yes", "yes", "no"]
 
 
