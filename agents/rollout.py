@@ -2,7 +2,8 @@
 
 import importlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -34,11 +35,18 @@ def make_lanes(
     Raises:
         UserError: an unknown id, or keywords the environment refuses.
     """
+    with making(env):
+        return _make(env, lanes, kwargs, own)
+
+
+@contextmanager
+def making(env: object) -> Iterator[None]:
+    """Raise whatever goes wrong in making an environment as a `UserError` that names it."""
     try:
         with warnings.catch_warnings():
             # whoever names an older version (CartPole-v0, the book's) wants it
             warnings.filterwarnings("ignore", message=".*is out of date")
-            return _make(env, lanes, kwargs, own)
+            yield
     except ModuleNotFoundError as error:
         raise UserError(f"environment {env!r}: {error}; install it, or check the name before the colon") from error
     except gym.error.UnregisteredEnv as error:

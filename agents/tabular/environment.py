@@ -16,12 +16,12 @@ from numba import njit
 from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 
-import envs  # noqa: F401 - registers skidpad/*
+from agents.rollout import making
 from envs.batched import SingleEnv
 from envs.finite import FiniteEnv
 from envs.mdp import MDP, OUTCOME, Model, sample_outcome, sample_start
 from envs.rng import integers
-from supervised.training.errors import UserError, require, suggest
+from supervised.training.errors import UserError, require
 from supervised.training.seeding import generator_state, set_generator_state
 
 __all__ = ["Environment", "Indexing", "Model", "Stepped", "interpreted", "sample_any", "sample_start", "take_step"]
@@ -211,17 +211,13 @@ class Environment(Stepped):
 
 
 def _make(name: str, kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
-    try:
+    with making(name):
         spec = gym.registry.get(name)
         if spec is not None and str(spec.entry_point).startswith("envs."):
             # ours, without wrappers: `gymnasium.make` would keep max_episode_steps for itself, and only shorten
             creator: Any = gym.envs.registration.load_env_creator(str(spec.entry_point))
             return creator(**{**spec.kwargs, **kwargs})
         return gym.make(name, disable_env_checker=True, **kwargs)
-    except gym.error.UnregisteredEnv as error:
-        raise UserError(f"unknown environment {name!r}{suggest(name, gym.registry)}") from error
-    except (gym.error.Error, ImportError, TypeError, ValueError) as error:
-        raise UserError(f"environment {name!r}: {' '.join(str(error).split())}") from error
 
 
 def interpreted(kernel: Dispatcher, **names: Any) -> Callable[..., Any]:

@@ -202,7 +202,8 @@ def _plan(method: Callable[..., Any], config: Planning, run: Run | None = None) 
         remedy = "use a method that learns from episodes, such as q-learning"
         raise UserError(f"{config.env} shows no model, which dynamic programming reads: {remedy}")
     run.restore()  # sweeps are made again from the start, to the same bits
-    solution = method(environment.mdp, **_chosen(method, config))
+    with run.restartable():
+        solution = method(environment.mdp, **_chosen(method, config))
     sweep = 0
     for part in solution.history:
         for delta in part.deltas[:-1]:

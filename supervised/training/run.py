@@ -23,7 +23,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from numbers import Integral
 from pathlib import Path
@@ -78,6 +78,7 @@ class Run:
         self._saved_step = 0
         self._last_log = (0, 0.0)  # step, seconds
         self._signal = 0
+        self._restartable = False
         self._handlers: dict[int, Any] = {}
         self._bar: tqdm | None = None
         self._progress = progress
@@ -210,6 +211,15 @@ class Run:
         if self._signal:
             raise Interrupted(self._signal, step, self.folder)
 
+    @contextlib.contextmanager
+    def restartable(self) -> Iterator[None]:
+        """Work that a resumed run does again from its start: a signal ends it at once, with nothing to save."""
+        self._restartable = self.folder is not None
+        try:
+            yield
+        finally:
+            self._restartable = False
+
     def finish(self, step: int, state: Callable[[], Mapping[str, Any]]) -> None:
         """Save the last checkpoint and mark the run as finished."""
         if self.folder is None:
@@ -255,6 +265,8 @@ class Run:
     def _receive(self, signum: int, frame: FrameType | None) -> None:
         if self._signal and signum == signal.SIGINT:
             raise KeyboardInterrupt
+        if self._restartable and self.folder is not None:
+            raise Interrupted(signum, self._saved_step, self.folder)
         self._signal = signum
         if self._progress:  # not print: the signal may have come in the middle of one
             os.write(2, b"\nstopping after this iteration with a checkpoint; Ctrl-C again stops without\n")

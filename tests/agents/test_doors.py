@@ -14,7 +14,7 @@ import pytest
 from agents import evaluate, train
 from agents.registry import CATALOGUE, find
 from supervised.training.checkpoint import load_checkpoint
-from supervised.training.run import read_state
+from supervised.training.run import Run, read_state
 
 QUICK = (
     "--lanes 8 --train-every 8 --updates 1 --total-steps 1200 --learning-starts 200 --hidden 8 --batch-size 8 "
@@ -183,6 +183,25 @@ def test_stopped_politely_it_says_how_to_resume(signum: int, tmp_path: Path) -> 
     assert "Traceback" not in errors
     found = load_checkpoint(folder / "checkpoints")
     assert found is not None and str(found[0]) in errors
+
+
+def test_sweeps_stop_at_once_and_start_again(tmp_path: Path) -> None:
+    """Dynamic programming has nothing to save in between, and is as easy to stop and resume."""
+    folder = tmp_path / "run"
+    settings = ["--env", "skidpad/Maze-v0", "--env-kwargs", '{"size": [801, 801]}', "--discount", "0.9999"]
+    command = [sys.executable, "-m", "agents.train", "value-iteration", *settings, "--run-dir", str(folder)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not (folder / "metrics.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    time.sleep(2)  # building the model and the first sweeps; it takes much longer than that to the end
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGINT
+    assert errors.strip().splitlines()[-1].endswith(f"continue with --resume {folder}")
+    run = Run.resume(folder, progress=False)
+    assert run.restore() is None and not run.finished
+    run.close()
 
 
 def test_a_corrupt_newest_checkpoint_falls_back(trained: Path, tmp_path: Path, run_module: Callable) -> None:
