@@ -1,8 +1,8 @@
 """Dynamic programming on a maze of 10^6 states against scipy.sparse, and tabular Q-learning against a plain loop.
 
-The maze has 5 % loops; discount 0.99, tolerance 1e-6. The peer does synchronous value iteration with one sparse
-matrix product a sweep, v <- max_a (R + gamma P v), on the same model, to the same tolerance. The Q-learning peer is
-the same algorithm written as a loop over ``step`` of Gymnasium's FrozenLake-v1.
+The maze has 5 % loops; discount 0.99, tolerance 1e-6. The peer does synchronous value iteration with a sparse matrix
+product for each action, v <- max_a (R_a + gamma P_a v), on the same model, to the same tolerance. The Q-learning peer
+is the same algorithm written as a loop over ``step`` of Gymnasium's FrozenLake-v1.
 """
 
 import time
@@ -24,12 +24,16 @@ DISCOUNT, TOLERANCE = 0.99, 1e-6
 
 def scipy_value_iteration(mdp: MDP) -> tuple[np.ndarray, int, float]:
     """Values ``(states,)``, sweeps, and seconds without the preparation of the matrix."""
-    matrix = mdp.transition_matrix()  # (states * actions, states); the rows of terminal states are empty
-    rewards = mdp.rewards.ravel()
+    # one matrix an action, and maxima of whole arrays: the fastest of the ways tried; rows of terminal states are empty
+    matrix, actions = mdp.transition_matrix(), range(mdp.n_actions)
+    transitions = [matrix[action :: mdp.n_actions].tocsr() for action in actions]  # (states, states)
+    rewards = [np.ascontiguousarray(mdp.rewards[:, action]) for action in actions]
     values = np.zeros(mdp.n_states)
     start, sweeps, delta = time.perf_counter(), 0, np.inf
     while delta > TOLERANCE:
-        following = (rewards + DISCOUNT * (matrix @ values)).reshape(mdp.rewards.shape).max(axis=1)
+        following = rewards[0] + DISCOUNT * (transitions[0] @ values)
+        for action in actions[1:]:
+            np.maximum(following, rewards[action] + DISCOUNT * (transitions[action] @ values), out=following)
         delta = np.abs(following - values).max()
         values, sweeps = following, sweeps + 1
     return values, sweeps, time.perf_counter() - start
