@@ -16,6 +16,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+import tyro
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -77,7 +78,7 @@ class Config(Common):
     """"huber" (its gradient is bounded) or "squared" (the book's)."""
     max_gradient_norm: float = 10.0
     """Gradients are scaled down to this norm; 0: never."""
-    bound_targets: bool = True
+    bound_targets: tyro.conf.FlagConversionOff[bool] = True
     """Keep targets within what the rewards seen so far can add up to, r / (1 - discount): values cannot run away."""
     terminal_reward: float | None = None
     """Reward that replaces the environment's at a terminal state (the book: -1); None keeps the environment's."""
