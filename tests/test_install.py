@@ -62,9 +62,7 @@ class Checkout:
         # An outer make (this file runs under `make test`) must not hand its options to this one.
         environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
         command = ["make", "PYTHON=./fake-python", *arguments]
-        return subprocess.run(
-            command, cwd=self.folder, env=environment, text=True, capture_output=True, timeout=60
-        )
+        return subprocess.run(command, cwd=self.folder, env=environment, text=True, capture_output=True, timeout=60)
 
     def calls(self) -> list[str]:
         """Every call of the stub since the last time this was asked."""

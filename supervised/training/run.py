@@ -214,6 +214,8 @@ class Run:
     @contextlib.contextmanager
     def restartable(self) -> Iterator[None]:
         """Work that a resumed run does again from its start: a signal ends it at once, with nothing to save."""
+        if self.folder is not None and self._signal:  # it came before
+            raise Interrupted(self._signal, self._saved_step, self.folder)
         self._restartable = self.folder is not None
         try:
             yield
@@ -265,7 +267,8 @@ class Run:
     def _receive(self, signum: int, frame: FrameType | None) -> None:
         if self._signal and signum == signal.SIGINT:
             raise KeyboardInterrupt
-        if self._restartable and self.folder is not None:
+        if self._restartable:
+            assert self.folder is not None
             raise Interrupted(signum, self._saved_step, self.folder)
         self._signal = signum
         if self._progress:  # not print: the signal may have come in the middle of one

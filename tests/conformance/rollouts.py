@@ -33,6 +33,7 @@ LIMIT = 12  # steps; short, so that lanes end often and together
 STEPS = 5 * LIMIT
 MODES = list(AutoresetMode)
 
+
 class Trace(NamedTuple):
     """Everything a batch returned; time first."""
 

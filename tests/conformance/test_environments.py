@@ -70,9 +70,7 @@ def test_lanes_do_not_depend_on_their_number(env_id: str, mode: AutoresetMode) -
 
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
-def test_lanes_do_not_depend_on_threads(
-    env_id: str, mode: AutoresetMode, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lanes_do_not_depend_on_threads(env_id: str, mode: AutoresetMode, monkeypatch: pytest.MonkeyPatch) -> None:
     env = make_batch(env_id, 13, max_episode_steps=LIMIT, autoreset_mode=mode)
     plan = make_plan(env.single_action_space, lanes=13)
     expected = rollout(env, plan)
