@@ -115,11 +115,12 @@ def film(policy: Policy, env: str, kwargs: dict[str, Any], folder: Path, episode
     """Write mp4 videos of the first episodes of an evaluation."""
     import imageio.v2 as imageio
 
-    paths = []
+    paths: list[Path] = []
+    if not episodes:
+        return paths
+    shown = {**kwargs, "render_mode": "rgb_array"}
+    batch = make_lanes(env, 1, shown, autoreset_mode=AutoresetMode.DISABLED, copy=True)
     for episode in range(seed, seed + episodes):
-        batch = make_lanes(
-            env, 1, {**kwargs, "render_mode": "rgb_array"}, autoreset_mode=AutoresetMode.DISABLED, copy=True
-        )
         path = folder / f"episode-{episode}.mp4"
         partial = path.with_name(f".{path.name}.part.mp4")
         with writing(path):
@@ -135,8 +136,8 @@ def film(policy: Policy, env: str, kwargs: dict[str, Any], folder: Path, episode
                     over = bool(terminated[0] or truncated[0])
                 video.append_data(_picture(batch))
             partial.replace(path)
-        batch.close()
         paths.append(path)
+    batch.close()
     return paths
 
 

@@ -36,10 +36,8 @@ class Replay:
     def __init__(self, capacity: int, space: gym.spaces.Box, action_space: gym.Space[Any], log: ChunkLog) -> None:
         require(capacity > 0, "replay_size", capacity, "use at least 1")
         self.capacity, self.added = capacity, 0  # transitions held at most, and ever added
-        self.reward_range: tuple[float, float] = (
-            0.0,
-            0.0,
-        )  # of all ever added, and of 0, which is what follows a terminal state
+        # lowest and highest of all rewards ever added, and of 0, which is what follows a terminal state
+        self.reward_range: tuple[float, float] = (0.0, 0.0)
         self._arrays = {
             "observations": np.zeros((capacity, *space.shape), space.dtype),
             "actions": np.zeros((capacity, *(action_space.shape or ())), action_space.dtype),
