@@ -3,16 +3,16 @@
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import VectorEnv
 
-from agents.evaluation import Policy, act_in_blocks, evaluate
+from agents.evaluation import Player, Policy, evaluate, playground
 from agents.registry import find
 from agents.rollout import make_lanes
 from agents.settings import FIRST_EVALUATION_SEED, from_json
@@ -113,32 +113,53 @@ def load(run: Path, env: str | None = None) -> tuple[Policy, Any, dict[str, Any]
 
 def film(policy: Policy, env: str, kwargs: dict[str, Any], folder: Path, episodes: int, seed: int) -> list[Path]:
     """Write mp4 videos of the first episodes of an evaluation."""
-    import imageio.v2 as imageio
-
     paths: list[Path] = []
     if not episodes:
         return paths
-    shown = {**kwargs, "render_mode": "rgb_array"}
-    batch = make_lanes(env, 1, shown, autoreset_mode=AutoresetMode.DISABLED, copy=True)
+    batch = playground(policy, env, 1, {**kwargs, "render_mode": "rgb_array"})
     for episode in range(seed, seed + episodes):
-        path = folder / f"episode-{episode}.mp4"
-        partial = path.with_name(f".{path.name}.part.mp4")
-        with writing(path):
-            folder.mkdir(parents=True, exist_ok=True)
-            fps = int(batch.metadata.get("render_fps", 30))
-            writer: Any = imageio.get_writer(partial, fps=fps, macro_block_size=2)
-            with writer as video:
-                observations, _ = batch.reset(seed=[episode])  # type: ignore[arg-type]
-                over = False
-                while not over:
-                    video.append_data(_picture(batch))
-                    observations, _, terminated, truncated, _ = batch.step(act_in_blocks(policy, observations))
-                    over = bool(terminated[0] or truncated[0])
-                video.append_data(_picture(batch))
-            partial.replace(path)
-        paths.append(path)
+        paths.append(folder / f"episode-{episode}.mp4")
+        write_video(paths[-1], pictures(policy, batch, episode), int(batch.metadata.get("render_fps", 30)))
     batch.close()
     return paths
+
+
+def pictures(policy: Policy, batch: VectorEnv[Any, Any, Any], seed: int) -> Iterator[Any]:
+    """The pictures ``(height, width, 3)`` of a greedy episode in a `playground` of one lane, the last one included."""
+    observations, _ = batch.reset(seed=[seed])  # type: ignore[arg-type]
+    player, started, over = Player(policy), np.ones(1, np.bool_), False
+    while not over:
+        yield _picture(batch)
+        observations, _, terminated, truncated, _ = batch.step(player.act(observations, started))
+        started = terminated | truncated
+        over = bool(started[0])
+    yield _picture(batch)
+
+
+def write_video(path: Path, frames: Iterable[Any], frames_per_second: int) -> None:
+    """Write pictures ``(height, width, 3)`` uint8 as an .mp4 or .gif; `path` is whole or not there.
+
+    Raises:
+        UserError: another ending, or the disk is full or refuses.
+    """
+    import imageio.v2 as imageio
+
+    kinds: dict[str, dict[str, Any]] = {
+        ".mp4": {"fps": frames_per_second, "macro_block_size": 2},
+        ".gif": {"duration": 1000 / frames_per_second, "loop": 0},  # ms; for ever
+    }
+    require(path.suffix in kinds, "video", str(path), f"use a name that ends in {' or '.join(kinds)}")
+    partial = path.with_name(f".{path.stem}.part{path.suffix}")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer: Any = imageio.get_writer(partial, **kinds[path.suffix])
+        try:
+            with writer as video:
+                for frame in frames:
+                    video.append_data(frame)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _picture(batch: VectorEnv[Any, Any, Any]) -> Any:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from agents.rollout import make_lanes
+from agents.transforms import FrameStack
 from supervised.training.statistics import summarise
 
 Array = NDArray[Any]
@@ -17,7 +18,10 @@ class Policy(Protocol):
     """What can be evaluated."""
 
     def transform(self, observations: Any) -> Array:
-        """What `act` reads ``(batch, ...)`` of a batch of observations as the vector environment gives them."""
+        """What `act` reads ``(batch, ...)`` of a batch of observations as the vector environment gives them.
+
+        It may be an `agents.transforms.Transforms`, whose ``stack`` and ``repeat`` then count.
+        """
         ...
 
     def act(self, observations: Array, deterministic: bool = False) -> Array:
@@ -40,14 +44,15 @@ def evaluate(
         ``mean std iqm ci95`` of the undiscounted returns, ``lengths`` and ``returns`` (lists, in the order of the
         seeds) and ``seeds``.
     """
-    batch = make_lanes(env, min(lanes, episodes), env_kwargs or {}, autoreset_mode=AutoresetMode.DISABLED, copy=True)
+    batch = playground(policy, env, min(lanes, episodes), env_kwargs or {})
+    player = Player(policy)
     returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
     playing = np.arange(batch.num_envs)  # the episode of each lane; lanes beyond the last play on uncounted
     observations, _ = batch.reset(seed=[seed + int(episode) for episode in playing])  # type: ignore[arg-type]
     waiting = batch.num_envs
-    counted = np.ones(batch.num_envs, np.bool_)
+    counted, done = np.ones((2, batch.num_envs), np.bool_)
     while counted.any():
-        actions = act_in_blocks(policy, observations)
+        actions = player.act(observations, started=done)
         observations, rewards, terminated, truncated, _ = batch.step(actions)
         returns[playing[counted]] += rewards[counted]
         lengths[playing[counted]] += 1
@@ -65,13 +70,37 @@ def evaluate(
     return {**summarise(returns, lengths), "returns": returns.tolist(), "seeds": [seed, seed + episodes - 1]}
 
 
+def playground(
+    policy: Policy, env: str | Callable[[], Any], lanes: int, env_kwargs: Mapping[str, Any]
+) -> VectorEnv[Any, Any, Any]:
+    """Lanes for a policy to play in: finished ones wait for ``reset(options={"reset_mask": mask})``."""
+    repeat = getattr(policy.transform, "repeat", 1)
+    return make_lanes(env, lanes, env_kwargs, repeat, autoreset_mode=AutoresetMode.DISABLED, copy=True)
+
+
 BLOCK = 16  # rows of every call of a policy
 
 
-def act_in_blocks(policy: Policy, raw: Any) -> Array:
-    """Act on blocks of one size, padded: matrix products of other sizes may differ in the last bit."""
-    observations = policy.transform(raw)
-    padding = -len(observations) % BLOCK
-    padded = np.concatenate([observations, np.repeat(observations[:1], padding, axis=0)])
-    blocks = [policy.act(padded[first : first + BLOCK], deterministic=True) for first in range(0, len(padded), BLOCK)]
-    return np.concatenate(blocks)[: len(observations)]
+class Player:
+    """A policy that plays lanes, with the frames it remembers of each."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._stack = FrameStack(getattr(policy.transform, "stack", 1))
+
+    def act(self, raw: Any, started: Array) -> Array:
+        """Greedy actions ``(lanes, *action)``.
+
+        The policy is called with blocks of one size, padded: matrix products of other sizes may differ in the last
+        bit.
+
+        Args:
+            raw: observations as the vector environment gives them.
+            started: ``(lanes,)`` bool, where they are the first of an episode; all of them at the first call.
+        """
+        observations = self._stack.see(self._policy.transform(raw), started)
+        padding = -len(observations) % BLOCK
+        padded = np.concatenate([observations, np.repeat(observations[:1], padding, axis=0)])
+        firsts = range(0, len(padded), BLOCK)
+        blocks = [self._policy.act(padded[first : first + BLOCK], deterministic=True) for first in firsts]
+        return np.concatenate(blocks)[: len(observations)]

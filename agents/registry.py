@@ -34,6 +34,11 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "semi-gradient-sarsa": (TABULAR, "Sarsa with linear features (tile coding) or a network"),
     "semi-gradient-q-learning": (TABULAR, "Q-learning with linear features (tile coding) or a network"),
     "dqn": ("agents.value.dqn", "Q-learning with a network and experience replay"),
+    "bc": ("agents.imitation.behavioral_cloning", "behavioral cloning: learning a teacher's actions from its episodes"),
+    "dagger": (
+        "agents.imitation.dagger",
+        "cloning on states that the learner visits, with a teacher that says what to do",
+    ),
 }
 
 
@@ -58,7 +63,7 @@ def find(name: str) -> Algorithm:
     if name not in CATALOGUE:
         raise UserError(f"unknown algorithm {name!r}{suggest(name, CATALOGUE)}")
     module: Any = importlib.import_module(CATALOGUE[name][0])
-    if hasattr(module, "ALGORITHMS"):  # a module that holds several
+    if hasattr(module, "ALGORITHMS"):  # a module that holds several, or counts in other units
         return module.ALGORITHMS[name]
     return Algorithm(
         module.Config, module.PRESETS, module.train, module.Agent, "steps", lambda config: config.total_steps

@@ -1,19 +1,21 @@
 """Lanes of any environment as a stream of true transitions: the one place that reads the autoreset mode."""
 
 import importlib
+import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.envs.registration import load_env_creator
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
 import envs  # noqa: F401 - registers skidpad/*
-from agents.transforms import flattener
+from agents.transforms import FrameStack, Transforms
 from supervised.training.errors import UserError, suggest
 from supervised.training.seeding import generators
 
@@ -21,7 +23,7 @@ Array = NDArray[Any]
 
 
 def make_lanes(
-    env: str | Callable[[], Any], lanes: int, kwargs: Mapping[str, Any], **own: Any
+    env: str | Callable[[], Any], lanes: int, kwargs: Mapping[str, Any], repeat: int = 1, **own: Any
 ) -> VectorEnv[Any, Any, Any]:
     """A vector environment of ``lanes`` lanes.
 
@@ -30,13 +32,15 @@ def make_lanes(
     environment of its own, in any autoreset mode.
 
     Args:
+        repeat: steps of the environment for which every action is held (fewer where the episode ends); the rewards
+            are summed, and only the last observation is given.
         own: keywords for our own environments only (``autoreset_mode``, ``copy``).
 
     Raises:
         UserError: an unknown id, or keywords the environment refuses.
     """
     with making(env):
-        return _make(env, lanes, kwargs, own)
+        return _make(env, lanes, kwargs, repeat, own)
 
 
 @contextmanager
@@ -56,22 +60,69 @@ def making(env: object) -> Iterator[None]:
 
 
 def _make(
-    env: str | Callable[[], Any], lanes: int, kwargs: Mapping[str, Any], own: Mapping[str, Any]
+    env: str | Callable[[], Any], lanes: int, kwargs: Mapping[str, Any], repeat: int, own: Mapping[str, Any]
 ) -> VectorEnv[Any, Any, Any]:
     if callable(env):
         first = env()
         if isinstance(first, VectorEnv):
+            if repeat > 1:
+                raise ValueError(f"repeat:{repeat} needs a callable that makes single environments")
             return first
-        return SyncVectorEnv([lambda: first, *[env] * (lanes - 1)], autoreset_mode=AutoresetMode.DISABLED)
+        makers = [lambda: first, *[env] * (lanes - 1)]
+        return SyncVectorEnv([_repeating(one, repeat) for one in makers], autoreset_mode=AutoresetMode.DISABLED)
     package, _, env_id = env.rpartition(":")
     if package:
         importlib.import_module(package)
-    vector_entry_point = gym.spec(env_id).vector_entry_point
-    if isinstance(vector_entry_point, str) and vector_entry_point.startswith("envs."):
+    entry_point = gym.spec(env_id).vector_entry_point
+    if isinstance(entry_point, str) and entry_point.startswith("envs."):
         keywords = {"copy": False, **own, **kwargs}
-        return gym.make_vec(env, lanes, vectorization_mode="vector_entry_point", **keywords)
+        if repeat > 1 and "action_repeat" in inspect.signature(load_env_creator(entry_point)).parameters:
+            keywords, repeat = {**keywords, "action_repeat": repeat}, 1
+        elif repeat > 1:
+            keywords["autoreset_mode"] = AutoresetMode.DISABLED
+        batch = gym.make_vec(env, lanes, vectorization_mode="vector_entry_point", **keywords)
+        return batch if repeat == 1 else RepeatLanes(batch, repeat)
     modes = {"autoreset_mode": AutoresetMode.DISABLED}
-    return gym.make_vec(env, lanes, vectorization_mode="sync", vector_kwargs=modes, **kwargs)
+    wrappers = {"wrappers": [lambda single: Repeat(single, repeat)]} if repeat > 1 else {}
+    return gym.make_vec(env, lanes, vectorization_mode="sync", vector_kwargs=modes, **wrappers, **kwargs)
+
+
+def _repeating(make: Callable[[], Any], repeat: int) -> Callable[[], Any]:
+    return make if repeat == 1 else lambda: Repeat(make(), repeat)
+
+
+class Repeat(gym.Wrapper[Any, Any, Any, Any]):
+    """Holds every action for ``repeat`` steps, or to the episode's end, and sums the rewards."""
+
+    def __init__(self, env: gym.Env[Any, Any], repeat: int) -> None:
+        super().__init__(env)
+        self.repeat = repeat
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """As `gymnasium.Env.step`."""
+        total = 0.0
+        for _ in range(self.repeat):
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            total += float(reward)
+            if terminated or truncated:
+                break
+        return observation, total, terminated, truncated, info
+
+
+class RepeatLanes(VectorWrapper):
+    """`Repeat` for a batch of ours whose finished lanes stand still (`AutoresetMode.DISABLED`)."""
+
+    def __init__(self, env: VectorEnv[Any, Any, Any], repeat: int) -> None:
+        super().__init__(env)
+        self.repeat = repeat
+
+    def step(self, actions: Array) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
+        """As `gymnasium.vector.VectorEnv.step`."""
+        total = np.zeros(self.num_envs)
+        for _ in range(self.repeat):
+            observations, rewards, terminated, truncated, infos = self.env.step(actions)
+            total += rewards
+        return observations, total, terminated.copy(), truncated.copy(), infos  # a reset clears the batch's own
 
 
 class Transitions(NamedTuple):
@@ -89,6 +140,9 @@ class Transitions(NamedTuple):
 class Rollout:
     """``lanes`` environments stepped together.
 
+    Args:
+        transforms: names of `agents.transforms`; ``repeat:K`` is the business of `make_lanes`.
+
     Attributes:
         space: the observation space that networks see (after `agents.transforms`).
         observations: the present observations ``(lanes, *observation)``.
@@ -96,10 +150,11 @@ class Rollout:
             the episodes that ended at the last step.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any], seed: int) -> None:
+    def __init__(self, env: VectorEnv[Any, Any, Any], seed: int, transforms: Sequence[str] = ()) -> None:
         self.env = env
         self.lanes = env.num_envs
-        self.space, self._flatten = flattener(env.single_observation_space)
+        self._transform = Transforms(env.single_observation_space, transforms)
+        self.space, self._stack = self._transform.space, FrameStack(self._transform.stack)
         self.mode = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self.returns, self.lengths = np.zeros(self.lanes), np.zeros(self.lanes, np.int64)
         self.finished_returns, self.finished_lengths = np.zeros(0), np.zeros(0, np.int64)
@@ -108,30 +163,31 @@ class Rollout:
         seeds = generators(seed, "lanes")["lanes"].integers(2**32, 2**63, self.lanes)
         self._journal = Journal(env, seeds) if isinstance(env, SyncVectorEnv) else None
         observations, _ = env.reset(seed=[int(one) for one in seeds])  # type: ignore[arg-type]
-        self.observations = self._flatten(observations)
+        self.observations = self._stack.start(self._transform(observations), np.ones(self.lanes, np.bool_))
 
     def step(self, actions: Array) -> Transitions:
         """Step every lane once ``actions (lanes, *action)``."""
         observations = self.observations.copy()  # the environment may reuse its buffer
         raw, rewards, terminated, truncated, infos = self.env.step(actions)
-        following = self._flatten(raw)
+        following = frames = self._transform(raw)  # frames end this step, and the next one begins with following
         valid = ~self._pending
         done = terminated | truncated
-        next_observations = following
+        started = done
         if self._journal is not None:
             self._journal.add(actions)
         if self.mode is AutoresetMode.SAME_STEP and done.any():
-            next_observations = following.copy()
-            next_observations[done] = self._final(infos["final_obs"], done)
+            frames = following.copy()
+            frames[done] = self._final(infos["final_obs"], done)
         elif self.mode is AutoresetMode.DISABLED and done.any():
-            next_observations = following.copy()
+            frames = following.copy()
             if self._journal is not None:
                 self._journal.begin(done)
             raw, _ = self.env.reset(options={"reset_mask": done})
-            following = self._flatten(raw)
+            following = self._transform(raw)
         elif self.mode is AutoresetMode.NEXT_STEP:
-            self._pending = done.copy()
-        self.observations = following
+            started, self._pending = self._pending, done.copy()
+        next_observations = self._stack.push(frames)
+        self.observations = self._stack.start(following, started)
         self.returns[valid] += rewards[valid]
         self.lengths[valid] += 1
         ended = done & valid
@@ -143,8 +199,8 @@ class Rollout:
         """The last observations of the lanes that are done, from a dense batch or an array of objects."""
         space = self.env.single_observation_space
         if isinstance(final, np.ndarray) and final.dtype == object:
-            return self._flatten(_stack(space, [one for one, ended in zip(final, done, strict=True) if ended]))
-        return self._flatten(final)[done]
+            return self._transform(_stack(space, [one for one, ended in zip(final, done, strict=True) if ended]))
+        return self._transform(final)[done]
 
     def state_dict(self) -> dict[str, Any]:
         """All that the future of the lanes depends on."""
@@ -152,6 +208,7 @@ class Rollout:
             "returns": self.returns.copy(),
             "lengths": self.lengths.copy(),
             "pending": self._pending.copy(),
+            **self._stack.state_dict(),
         }
         if self._journal is not None:
             return {**own, "journal": self._journal.state_dict(), "observations": self.observations.copy()}
@@ -162,7 +219,8 @@ class Rollout:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict`; warns where the environment cannot be brought back exactly."""
         if self._journal is not None:
-            self.observations = self._flatten(self._journal.replay(state["journal"]))
+            frames = self._transform(self._journal.replay(state["journal"]))
+            self.observations = self._stack.load_state_dict(state, frames)
             if not np.array_equal(self.observations, state["observations"]):
                 warnings.warn(
                     "the environment did not replay to the same state: the run goes on from another",
@@ -170,7 +228,8 @@ class Rollout:
                 )
         elif "env" in state:
             self.env.load_state_dict(state["env"])  # type: ignore[attr-defined]
-            self.observations = self._flatten(self.env.observe())  # type: ignore[attr-defined]
+            frames = self._transform(self.env.observe())  # type: ignore[attr-defined]
+            self.observations = self._stack.load_state_dict(state, frames)
         else:
             warnings.warn(f"{self.env} cannot be saved: its lanes start new episodes", stacklevel=2)
             return

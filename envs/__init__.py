@@ -27,6 +27,7 @@ def _register(name: str, place: str, reward_threshold: float | None = None, **kw
 _register("CartPole-v0", "control.cart_pole:CartPole", 195.0, max_episode_steps=200)
 _register("CartPole-v1", "control.cart_pole:CartPole", 475.0, max_episode_steps=500)
 _register("MountainCar-v0", "control.mountain_car:MountainCar", -110.0)
+_register("CarRacing-v0", "car_racing.env:CarRacing", 900.0)
 _register("GridWorld-v0", "grid.grid_world:GridWorld")
 _register("CliffWalking-v0", "grid.cliff_walking:CliffWalking")
 _register("WindyGridWorld-v0", "grid.windy_grid_world:WindyGridWorld")

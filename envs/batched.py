@@ -1,7 +1,7 @@
 """Environments as batches of lanes: one compiled call steps all of them.
 
-`BatchedEnv` is a ``gymnasium.vector.VectorEnv`` whose state is one array a field, lane first. `SingleEnv` is
-the ``gymnasium.Env`` of a batch of one, so that every environment's dynamics exist once.
+`BatchedEnv` is a ``gymnasium.vector.VectorEnv`` whose state is one array a field, lane first. `envs.single.SingleEnv`
+is the ``gymnasium.Env`` of a batch of one, so that every environment's dynamics exist once.
 
 An environment derives from `BatchedEnv`, declares its fields, and fills in three methods that run compiled
 kernels on a slice of lanes: `_step_lanes`, `_reset_lanes`, `_observe_lanes`. Everything else - seeding, time
@@ -23,6 +23,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from envs import rng as lane_rng
+from envs.window import Window
 
 Array = NDArray[Any]
 
@@ -86,7 +87,8 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
     Keywords of every environment:
         num_envs: number of lanes.
         max_episode_steps: steps after which an episode is truncated; None for no limit.
-        render_mode: None, "rgb_array" or (where the environment has it) "ansi".
+        render_mode: None, "rgb_array" or (where the environment has them) "ansi" and "human", a window that shows
+            the first lane at every step.
         autoreset_mode: `SAME_STEP` (default): the step that ends an episode returns the first observation of
             the next one, and the last observation in ``infos["final_obs"]``, a dense ``(lanes, ...)`` array
             whose valid rows are ``infos["_final_obs"]``. `NEXT_STEP`: the following step resets and ignores
@@ -103,6 +105,8 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
         "autoreset_mode": AutoresetMode.SAME_STEP,
     }
     lanes_per_thread: ClassVar[int] = 8192  # below this a second thread costs more than it gains
+    action_repeat: int = 1  # simulated steps in one call of `step`; a time limit counts simulated steps
+    _window: Window | None = None
 
     def __init__(
         self,
@@ -181,7 +185,7 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
         if steps is not None and steps < 1:
             raise ValueError(f"max_episode_steps={steps}: use a positive number or None")
         self._max_episode_steps = steps
-        self._limit = np.iinfo(np.int64).max if steps is None else steps
+        self._limit = np.iinfo(np.int64).max if steps is None else -(-steps // self.action_repeat)
 
     # What an environment fills in.
 
@@ -225,6 +229,7 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
         for field in (self.elapsed, self.rewards, self.terminated, self.truncated, self.done):
             field[mask] = 0
         self._started = True
+        self._show()
         return self.observe(), self._infos()
 
     def _seed(self, seed: int | Sequence[int] | None, mask: Array) -> None:
@@ -266,11 +271,14 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
             any_done = self._advance(slices[0], actions)
         else:
             any_done = any(list(thread_pool().map(lambda lanes: self._advance(lanes, actions[lanes.where]), slices)))
+        self._show()
         infos = self._infos()
         if any_done and self.autoreset_mode is AutoresetMode.SAME_STEP:
             infos["final_obs"] = self._final_observations.copy() if self.copy else self._final_observations
             infos["_final_obs"] = self.done.copy()
-            infos["final_info"], infos["_final_info"] = {}, infos["_final_obs"]
+            infos["final_info"], infos["_final_info"] = self._outcome(), infos["_final_obs"]
+        elif any_done:
+            infos.update(self._outcome())
         if self.copy:
             results = self.rewards.copy(), self.terminated.copy(), self.truncated.copy()
             return self._observations, *results, infos
@@ -311,6 +319,11 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
         return actions
 
     def _infos(self) -> dict[str, Any]:
+        """What `reset` and `step` tell of every lane."""
+        return {}
+
+    def _outcome(self) -> dict[str, Any]:
+        """What is told of the episodes that are `done`: one array a name, and under ``_name`` where it is valid."""
         return {}
 
     def _new_observations(self) -> Array:
@@ -328,7 +341,20 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
         if self.render_mode is None:
             gym.logger.warn("render() without a render_mode: pass render_mode= to make()")
             return None
+        if self.render_mode == "human":
+            return None
         return tuple(self._render_lane(lane) for lane in range(self.num_envs))
+
+    def _show(self) -> None:
+        if self.render_mode == "human":
+            self._window = self._window or Window(type(self).__name__, self.metadata["render_fps"])
+            self._window.show(self._render_lane(0))
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close the window, where there is one."""
+        if self._window is not None:
+            self._window.close()
+            self._window = None
 
     def _arrays(self) -> dict[str, Array]:
         own = ("rng", "elapsed", "rewards", "terminated", "truncated", "done")
@@ -357,87 +383,8 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
 
     def __getstate__(self) -> dict[str, Any]:
         # views would come back as copies that no longer belong to the fields
-        return {name: value for name, value in self.__dict__.items() if name not in ("_all", "_slices")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_all", "_slices", "_window")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._slices, self._all = [], self._lanes(slice(0, self.num_envs))
-
-
-class SingleEnv(gym.Env[Any, Any]):
-    """The ``gymnasium.Env`` of a batch of one lane.
-
-    A subclass names its batch: ``batched = CartPole``; keywords are the batch's.
-    """
-
-    batched: ClassVar[type[BatchedEnv]]
-
-    def __init_subclass__(cls) -> None:
-        cls.metadata = {key: value for key, value in cls.batched.metadata.items() if key != "autoreset_mode"}
-        cls.__doc__ = cls.__doc__ or cls.batched.__doc__
-
-    def __init__(self, **kwargs: Any) -> None:
-        self.batch = self.batched(num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **kwargs)
-        self.observation_space = self.batch.single_observation_space
-        self.action_space = self.batch.single_action_space
-        self.render_mode = self.batch.render_mode
-
-    @property
-    def np_random(self) -> np.random.Generator:
-        """A NumPy generator in the lane's present state; assign one to continue the lane from it."""
-        if not self.batch._seeded:
-            self.batch._seed(None, np.ones(1, np.bool_))
-        if self._np_random is None:
-            self._np_random = np.random.default_rng(0)
-        self._np_random.bit_generator.state = lane_rng.to_generator(self.batch.rng[0]).bit_generator.state
-        return self._np_random
-
-    @np_random.setter
-    def np_random(self, generator: np.random.Generator) -> None:
-        self._np_random = generator
-        self.batch.rng[0] = lane_rng.from_generator(generator)
-        self.batch._seeded = True
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode; see the class for options."""
-        super().reset(seed=seed)
-        observations, infos = self.batch.reset(seed=None if seed is None else [seed], options=options)
-        return self._first(observations), self._unbatched(infos)
-
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Step once; a finished episode stands still until `reset`."""
-        observations, rewards, terminated, truncated, infos = self.batch.step(np.asarray(action)[None])
-        return (
-            self._first(observations),
-            float(rewards[0]),
-            bool(terminated[0]),
-            bool(truncated[0]),
-            self._unbatched(infos),
-        )
-
-    def _first(self, observations: Array) -> Any:
-        first = observations[0]
-        return first if self.observation_space.shape else first.item()
-
-    @staticmethod
-    def _unbatched(infos: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: value[0] for key, value in infos.items() if not key.startswith("_")}
-
-    def render(self) -> Any:
-        """The lane's picture or text; None without a ``render_mode``."""
-        frames = self.batch.render()
-        return None if frames is None else frames[0]
-
-    def state_dict(self) -> dict[str, Array]:
-        """As `BatchedEnv.state_dict`, for the one lane."""
-        return self.batch.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """As `BatchedEnv.load_state_dict`, for the one lane."""
-        self.batch.load_state_dict(state)
-
-    def __getattr__(self, name: str) -> Any:
-        # what a batch offers beyond Gymnasium's interface (mdp, kernel, layout, ...) is its single's too
-        if name.startswith("_") or name == "batch":
-            raise AttributeError(name)
-        return getattr(self.batch, name)

@@ -7,8 +7,9 @@ import gymnasium as gym
 import numpy as np
 from numba import njit
 
-from envs.batched import Array, BatchedEnv, Lanes, SingleEnv
+from envs.batched import Array, BatchedEnv, Lanes
 from envs.mdp import MDP, Model, sample_start, sample_step
+from envs.single import SingleEnv
 
 
 @njit(cache=True, nogil=True)

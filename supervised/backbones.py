@@ -2,7 +2,16 @@
 
 Any agent takes ``--backbone NAME``. A backbone is an ``nn.Module`` with an attribute ``feature_dim`` and
 ``forward(observations (batch, *observation)) -> (batch, feature_dim)``; observations enter as the environment
-gives them (images as uint8), the backbone converts and scales.
+gives them (images as uint8), the backbone converts, permutes and scales.
+
+Images are ``(height, width)`` or ``(height, width, colours)``, or stacks of them ``(stack, height, width)`` and
+``(stack, height, width, colours)``; stacked images and colours become input channels, the oldest image first.
+
+    mlp         fully connected
+    book_bc     the book's network for behavioral cloning (chapter 10): three convolutions, 120 units
+    nature_cnn  Mnih et al. 2015: three convolutions, 512 units
+    pilotnet    Bojarski et al. 2016: five convolutions; 100, 50 and 10 units
+    alvinn      Pomerleau 1989: 29 units that also see the road intensity found in the image before
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from supervised.training.errors import UserError, require, suggest
+
+MOST_COLOURS = 4  # a last axis beyond this is the width of an image
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU, "silu": nn.SiLU}
 
@@ -53,7 +64,164 @@ class MLP(Backbone):
         return self.layers(flat if self.scale == 1.0 else flat * self.scale)
 
 
-BACKBONES: dict[str, Callable[..., Backbone]] = {"mlp": MLP}
+def image_shape(space: gym.spaces.Box) -> tuple[int, int, int]:
+    """(channels, height, width) of the images of a space, stacks and colours together; raises `UserError`."""
+    shape = space.shape
+    coloured = len(shape) in (3, 4) and shape[-1] <= MOST_COLOURS
+    stacked = len(shape) == 3 + coloured
+    if len(shape) != 2 + coloured + stacked:
+        raise UserError(
+            f"observations of {space} are no images: use the backbone mlp, or an environment that shows some"
+        )
+    height, width = shape[stacked : stacked + 2]
+    return (shape[0] if stacked else 1) * (shape[-1] if coloured else 1), height, width
+
+
+class Convolutions(Backbone):
+    """Base of what reads images: ``self.layers`` over float32 ``(batch, channels, height, width)``.
+
+    Bytes are scaled to 0..1, and to -1..1 where ``centred``.
+    """
+
+    layers: nn.Sequential
+
+    def __init__(self, space: gym.spaces.Box, centred: bool = False) -> None:
+        super().__init__()
+        self.channels, self.height, self.width = image_shape(space)
+        self._coloured = space.shape[-1] <= MOST_COLOURS
+        self._scale = 1.0 if space.dtype != np.uint8 else 2 / 255 if centred else 1 / 255
+        self._offset = -1.0 if centred and space.dtype == np.uint8 else 0.0
+
+    def convolutions(self, *sizes: tuple[int, int, int]) -> list[nn.Conv2d]:
+        """One layer a triple of (filters, kernel, stride); `height` and `width` become those of the last one's maps.
+
+        Raises:
+            UserError: the images are too small.
+        """
+        layers, channels, image = [], self.channels, (self.height, self.width)
+        for filters, kernel, stride in sizes:
+            self.height, self.width = ((side - kernel) // stride + 1 for side in (self.height, self.width))
+            if min(self.height, self.width) < 1:
+                raise UserError(
+                    f"images of {image[0]} x {image[1]} are too small for {type(self).__name__}: enlarge them"
+                )
+            layers.append(nn.Conv2d(channels, filters, kernel, stride))
+            channels = filters
+        return layers
+
+    def forward(self, observations: Tensor) -> Tensor:
+        images = observations.movedim(-1, -3) if self._coloured else observations
+        images = images.reshape(len(images), self.channels, *images.shape[-2:]).float()
+        images = images.contiguous(memory_format=torch.channels_last)  # convolutions of many channels are faster so
+        return self.layers(images * self._scale + self._offset if self._offset else images * self._scale)
+
+
+class BookBC(Convolutions):
+    """The book's network for behavioral cloning (chapter 10: "Behavioral cloning with PyTorch") without its last layer.
+
+    ``nn.Sequential(*backbone.layers, head)`` with ``head = nn.Linear(120, 7)`` has the order and the names of the
+    book's own: a state dict saved from that one loads strictly. One gray image of 84 x 84 there; any size here.
+    """
+
+    feature_dim = 120
+
+    def __init__(self, space: gym.spaces.Box) -> None:
+        super().__init__(space)
+        first, second, third = self.convolutions((32, 8, 4), (64, 4, 2), (64, 3, 1))
+        flat = 64 * self.height * self.width
+        self.layers = nn.Sequential(
+            *(first, nn.BatchNorm2d(32), nn.ELU(), nn.Dropout2d(0.5)),
+            *(second, nn.BatchNorm2d(64), nn.ELU(), nn.Dropout2d(0.5)),
+            *(third, nn.ELU(), nn.Flatten(), nn.BatchNorm1d(flat), nn.Dropout(0.5)),
+            *(nn.Linear(flat, 120), nn.ELU(), nn.BatchNorm1d(120), nn.Dropout(0.5)),
+        )
+
+
+class NatureCNN(Convolutions):
+    """The network of Mnih et al. 2015, "Human-level control through deep reinforcement learning", without its head."""
+
+    feature_dim = 512
+
+    def __init__(self, space: gym.spaces.Box) -> None:
+        super().__init__(space)
+        first, second, third = self.convolutions((32, 8, 4), (64, 4, 2), (64, 3, 1))
+        flat = 64 * self.height * self.width
+        maps = (first, nn.ReLU(), second, nn.ReLU(), third, nn.ReLU(), nn.Flatten())
+        self.layers = nn.Sequential(*maps, nn.Linear(flat, 512), nn.ReLU())
+
+
+class PilotNet(Convolutions):
+    """The network of Bojarski et al. 2016, "End to End Learning for Self-Driving Cars", without its output.
+
+    The normalization layer maps bytes to -1..1 and is not learnt. Images are 66 x 200 there, with three planes of YUV,
+    which the first layer's weights absorb: here planes are as the camera gives them. The paper names no activation.
+    """
+
+    feature_dim = 10
+
+    def __init__(self, space: gym.spaces.Box) -> None:
+        super().__init__(space, centred=True)
+        maps = self.convolutions((24, 5, 2), (36, 5, 2), (48, 5, 2), (64, 3, 1), (64, 3, 1))
+        widths = [64 * self.height * self.width, 100, 50, 10]
+        dense = [nn.Linear(inputs, outputs) for inputs, outputs in zip(widths, widths[1:], strict=False)]
+        layers = [*maps, nn.Flatten(), *dense]
+        self.layers = nn.Sequential(*(part for layer in layers for part in _activated(layer)))
+
+
+def _activated(layer: nn.Module) -> tuple[nn.Module, ...]:
+    return (layer,) if isinstance(layer, nn.Flatten) else (layer, nn.ReLU())
+
+
+class Alvinn(Backbone):
+    """ALVINN's hidden layer (Pomerleau 1989): 29 sigmoid units over the retina and the road intensity fed back.
+
+    The road intensity unit says whether the road is lighter than its surroundings, and its output on one image is
+    an input on the next. Of stacked retinas ``(stack, rows, columns)`` the oldest is seen with the intensity 0.5,
+    which says nothing; with a single one that is all.
+
+    Attributes:
+        road_intensity: the layer from the features to the logit of that unit.
+    """
+
+    feature_dim = 29
+
+    def __init__(self, space: gym.spaces.Box) -> None:
+        super().__init__()
+        _, rows, columns = image_shape(space)
+        if space.shape[-1] <= MOST_COLOURS:
+            raise UserError(f"alvinn sees a single plane, not {space}: use the transform gray")
+        self._scale = 1 / 255 if space.dtype == np.uint8 else 1.0
+        self._stacked = len(space.shape) == 3
+        self.hidden = nn.Linear(rows * columns + 1, 29)
+        self.road_intensity = nn.Linear(29, 1)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        retinas = (observations if self._stacked else observations[:, None]).flatten(2).float() * self._scale
+        intensity = torch.full_like(retinas[:, 0, :1], 0.5)
+        for newest in range(retinas.shape[1]):
+            features = torch.sigmoid(self.hidden(torch.cat([retinas[:, newest], intensity], dim=1)))
+            intensity = torch.sigmoid(self.road_intensity(features))
+        return features
+
+
+def road_is_lighter(observations: Tensor) -> Tensor:
+    """What `Alvinn.road_intensity` should find in the newest retina ``(batch,)``: 1 where the road is the lighter part.
+
+    The road is taken to be what lies right before the car: the middle of the camera's lowest third, against the rest
+    of its lower two thirds.
+    """
+    retinas = observations[:, -1] if observations.ndim == 4 else observations
+    ground, road = retinas[:, 10:30].float(), retinas[:, 20:30, 12:20].float()
+    return (road.mean((1, 2)) > ground.mean((1, 2))).float()
+
+
+BACKBONES: dict[str, Callable[..., Backbone]] = {
+    "mlp": MLP,
+    "book_bc": BookBC,
+    "nature_cnn": NatureCNN,
+    "pilotnet": PilotNet,
+    "alvinn": Alvinn,
+}
 
 
 def build(name: str, space: gym.Space[Any], **options: Any) -> Backbone:

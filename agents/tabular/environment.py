@@ -17,7 +17,7 @@ from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 
 from agents.rollout import making
-from envs.batched import SingleEnv
+from envs.single import SingleEnv
 from envs.finite import FiniteEnv
 from envs.mdp import MDP, OUTCOME, Model, sample_outcome, sample_start
 from envs.rng import integers

@@ -25,7 +25,7 @@ from agents.evaluation import evaluate
 from agents.replay import Replay
 from agents.rollout import Rollout, make_lanes
 from agents.settings import CONFIRMATION_SEED, VALIDATION_SEED, Common
-from agents.transforms import flattener
+from agents.transforms import Transforms, action_repeat
 from supervised import backbones
 from supervised.training.checkpoint import ChunkLog
 from supervised.training.errors import UserError, require
@@ -82,6 +82,8 @@ class Config(Common):
     """Keep targets within what the rewards seen so far can add up to, r / (1 - discount): values cannot run away."""
     terminal_reward: float | None = None
     """Reward that replaces the environment's at a terminal state (the book: -1); None keeps the environment's."""
+    transforms: tuple[str, ...] = ()
+    """What the network sees of an observation, in this order: gray, crop:A:B:C:D, resize:H:W, stack:K, repeat:K."""
     backbone: str = "mlp"
     """Network between observation and action values, a name in `supervised.backbones`."""
     hidden: tuple[int, ...] = (128, 128)
@@ -178,7 +180,7 @@ class Agent:
     """Acts by the action values of a network.
 
     Attributes:
-        space, transform: what the network sees, and the function that makes it from a batch of observations.
+        space, transform: what the network sees, and what makes it from a batch of observations.
         network: the online network.
         epsilon: share of random actions when not deterministic.
     """
@@ -188,7 +190,8 @@ class Agent:
             raise UserError(
                 f"dqn chooses among discrete actions, and {config.env} has {action_space}: use another algorithm"
             )
-        self.space, self.transform = flattener(observation_space)
+        self.transform = Transforms(observation_space, config.transforms)
+        self.space = self.transform.space
         self.n_actions, self.first_action = int(action_space.n), int(action_space.start)
         self.device = torch.device(config.device)
         with seeded_modules(config.seed, "network"):
@@ -234,7 +237,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
     """
     run = run or Run.off()
     set_threads(config.threads)
-    rollout = Rollout(make_lanes(config.env, config.lanes, config.env_kwargs), config.seed)
+    lanes = make_lanes(config.env, config.lanes, config.env_kwargs, action_repeat(config.transforms))
+    rollout = Rollout(lanes, config.seed, config.transforms)
     agent = Agent(config, rollout.env.single_observation_space, rollout.env.single_action_space)
     learner = Learner(config, agent)
     replay_log = ChunkLog(run.folder / "checkpoints" / "replay" if run.folder else None)

@@ -7,8 +7,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.batched import Array, BatchedEnv, Lanes, SingleEnv
+from envs.batched import Array, BatchedEnv, Lanes
 from envs.control import dynamics
+from envs.single import SingleEnv
 
 
 class MountainCar(BatchedEnv):

@@ -4,9 +4,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from envs.batched import Array, SingleEnv
+from envs.batched import Array
 from envs.grid.layout import GOAL, START, GridEnv, neighbours, read_layout
 from envs.mdp import MDP
+from envs.single import SingleEnv
 
 CLIFF = "C"
 LAYOUT = ["............", "............", "............", "SCCCCCCCCCCG"]

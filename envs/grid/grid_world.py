@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from envs.batched import Array, SingleEnv
+from envs.batched import Array
 from envs.grid.layout import FREE, GOAL, START, WALL, GridEnv, neighbours, read_layout
 from envs.mdp import MDP
+from envs.single import SingleEnv
 
 LAYOUT = """
 G...

@@ -8,10 +8,11 @@ import scipy.ndimage
 from numba import njit
 from numpy.typing import ArrayLike
 
-from envs.batched import Array, Lanes, SingleEnv
+from envs.batched import Array, Lanes
 from envs.grid.layout import FREE, START, WALL, GridEnv, neighbours, read_layout
 from envs.grid.maze_generation import generate
 from envs.mdp import MDP
+from envs.single import SingleEnv
 
 EXIT, CARROT, TRAP = "E", "c", "t"
 MOST_CARROTS = 8

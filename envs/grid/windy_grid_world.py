@@ -4,9 +4,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from envs.batched import Array, SingleEnv
+from envs.batched import Array
 from envs.grid.layout import GOAL, MOVES, START, GridEnv
 from envs.mdp import MDP
+from envs.single import SingleEnv
 
 WIND = np.array([0, 0, 0, 1, 1, 1, 2, 2, 1, 0])  # cells upwards, of each column
 ROWS, BEGIN, END = 7, (3, 0), (3, 7)

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.batched import Array, SingleEnv
+from envs.batched import Array
 from envs.mdp import MDP
+from envs.single import SingleEnv
 from envs.toy import ToyEnv
 
 STICK, HIT = 0, 1

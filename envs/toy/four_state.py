@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from envs.batched import SingleEnv
 from envs.mdp import MDP
+from envs.single import SingleEnv
 from envs.toy import ToyEnv
 
 STATES = ("s_a", "s_b", "s_c", "s_e")

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.batched import Array, SingleEnv
+from envs.batched import Array
 from envs.mdp import MDP
+from envs.single import SingleEnv
 from envs.toy import ToyEnv
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 import envs  # noqa: F401  (registers the ids)
-from envs.batched import Array, BatchedEnv, SingleEnv
+from envs.batched import Array, BatchedEnv
+from envs.single import SingleEnv
 
 # Keywords that change spaces or dynamics, as ids of their own.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -11,7 +11,8 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 import envs.batched
-from envs.batched import Array, BatchedEnv, SingleEnv
+from envs.batched import Array, BatchedEnv
+from envs.single import SingleEnv
 
 from .rollouts import (
     IDS,

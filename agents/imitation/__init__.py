@@ -1,0 +1,1 @@
+"""Learning to act from an expert: demonstrations, behavioral cloning, DAgger, and the experts themselves."""

@@ -1,0 +1,1 @@
+"""CarRacing: a race car on a random track, seen from above."""

@@ -1,0 +1,147 @@
+"""CarRacing: steps/s of 64 cars under the expert's actions, against Gymnasium and EnvPool on the same cores.
+
+The expert's actions are recorded beforehand along each car's own track; time is taken from the end of the first
+second on, when the picture has zoomed in. Gymnasium steps one environment, as it has no batched version; EnvPool steps
+as many cars as we do, with a thread a core, under the same actions on its own tracks.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import envpool
+import gymnasium as gym
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.imitation.experts import Expert
+from envs.car_racing.env import CarRacing
+from tools.bench.measurement import SMOKE, Measurement
+
+LANES = 8 if SMOKE else 64
+GROWTH = (1, 16) if SMOKE else (1, 16, 256, 1024)
+ZOOM, STEPS, ROUNDS = (5, 10, 1) if SMOKE else (50, 250, 5)
+Actions = NDArray[np.float32]
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "state": {"observation": "state"},
+    "fast": {"renderer": "fast"},
+    "exact": {"renderer": "exact"},
+    "driver": {"camera": "driver"},
+    "none": {"observation": "none"},
+}
+#: what is observed -> goals against Gymnasium and EnvPool
+GOALS = {"state": (800.0, 0.0), "fast": (250.0, 12.0), "exact": (40.0, 2.5), "driver": (0.0, 0.0), "none": (0.0, 0.0)}
+
+
+class Candidate(NamedTuple):
+    """Something to time: ``prepare()`` comes before the clock starts, ``step(k)`` does the k-th part of the work."""
+
+    prepare: Callable[[], Any]
+    step: Callable[[int], Any]
+    work: int  # steps of single cars in one part
+
+
+def rates(candidates: dict[str, Candidate]) -> dict[str, float]:
+    """Work per second of each candidate: the median of turns of `STEPS` parts that alternate between them."""
+    taken: dict[str, list[float]] = {name: [] for name in candidates}
+    for turn in range(ROUNDS + 1):  # the first fills caches
+        for name, candidate in candidates.items():
+            candidate.prepare()
+            start = time.perf_counter()
+            for k in range(ZOOM, ZOOM + STEPS):
+                candidate.step(k)
+            if turn:
+                taken[name].append(candidate.work * STEPS / (time.perf_counter() - start))
+    return {name: float(np.median(values)) for name, values in taken.items()}
+
+
+def plan(lanes: int) -> Actions:
+    """The expert's actions ``(steps, lanes, 3)`` along the tracks of seeds 0, 1, ..."""
+    env = CarRacing(lanes, observation="none")
+    env.reset(seed=0)
+    expert = Expert(env)
+    actions = []
+    for _ in range(ZOOM + STEPS):
+        actions.append(np.asarray(expert.act(), np.float32))
+        env.step(actions[-1])
+    return np.array(actions)
+
+
+def ours(actions: Actions, keywords: dict[str, Any]) -> Candidate:
+    """Our cars on the tracks of the plan, put back to the end of the first second before every turn."""
+    env = CarRacing(actions.shape[1], **keywords)
+    env.reset(seed=0)
+    for one in actions[:ZOOM]:
+        env.step(one)
+    start = env.state_dict()
+    return Candidate(lambda: env.load_state_dict(start), lambda k: env.step(actions[k]), env.num_envs)
+
+
+def drawing(actions: Actions, keywords: dict[str, Any]) -> Candidate:
+    """Only the pictures of cars under way."""
+    env = CarRacing(actions.shape[1], **keywords)
+    env.reset(seed=0)
+    for one in actions[: ZOOM + STEPS // 2]:
+        env.step(one)
+    return Candidate(lambda: None, lambda k: env.observe(), env.num_envs)
+
+
+def gymnasium(actions: Actions, drawn: bool = True) -> Candidate:
+    """Gymnasium's car on the first track of the plan; without ``drawn`` its pictures are left out."""
+    env: Any = gym.make("CarRacing-v3").unwrapped
+    if not drawn:
+        env._render = lambda mode: np.zeros((96, 96, 3), np.uint8)
+
+    def prepare() -> None:
+        env.reset(seed=0)
+        for one in actions[:ZOOM, 0]:
+            env.step(one)
+
+    return Candidate(prepare, lambda k: env.step(actions[k, 0]), 1)
+
+
+def envpool_cars(actions: Actions) -> Candidate:
+    """EnvPool's cars."""
+    lanes, threads = actions.shape[1], numba.get_num_threads()
+    env: Any = envpool.make("CarRacing-v3", env_type="gymnasium", num_envs=lanes, num_threads=threads, seed=0)
+
+    def prepare() -> None:
+        env.reset()
+        for one in actions[:ZOOM]:
+            env.step(one)
+
+    return Candidate(prepare, lambda k: env.step(actions[k]), lanes)
+
+
+def run() -> Iterator[Measurement]:
+    """Whole steps against both peers; physics and drawing apart; growth with the number of cars."""
+    actions = plan(LANES)
+    settings = {"cars": LANES, "threads": numba.get_num_threads(), "actions": "expert", "dtype": "uint8"}
+    candidates = {name: ours(actions, keywords) for name, keywords in VARIANTS.items()}
+    candidates |= {"gymnasium": gymnasium(actions), "envpool": envpool_cars(actions)}
+    candidates |= {"gymnasium, not drawn": gymnasium(actions, drawn=False)}
+    candidates |= {f"drawing {name}": drawing(actions, VARIANTS[name]) for name in ("exact", "fast")}
+    measured = rates(candidates)
+    for name, goals in GOALS.items():
+        for other, goal in zip(("gymnasium", "envpool"), goals, strict=True):
+            ratio = measured[name] / measured[other]
+            title = f"car-racing, {name}, against {other}"
+            yield Measurement(title, measured[name], measured[other], "steps/s", ratio, goal, settings)
+    other = measured["gymnasium, not drawn"]
+    yield Measurement(
+        "car-racing, physics only, both", measured["none"], other, "steps/s", measured["none"] / other, 0.0, settings
+    )
+    # a step of Gymnasium's is its drawing and the rest
+    frames = 1 / (1 / measured["gymnasium"] - 1 / other)
+    for name in ("exact", "fast"):
+        rate = measured[f"drawing {name}"]
+        yield Measurement(f"car-racing, {name} drawing only", rate, frames, "frames/s", rate / frames, 0.0, settings)
+    for lanes in GROWTH:
+        actions = plan(lanes)
+        grown = rates({name: ours(actions, VARIANTS[name]) for name in ("none", "fast", "exact")})
+        for name, rate in grown.items():
+            ratio = rate / measured[name]
+            title = f"car-racing, {name}, {lanes} cars, against {LANES}"
+            yield Measurement(title, rate, measured[name], "steps/s", ratio, 0.0, {**settings, "cars": lanes})

@@ -1,0 +1,323 @@
+"""Record demonstrations: ``python -m tools.record --env ID --out DATASET [--driver expert|RUN] [--episodes N]``.
+
+Without a driver a window opens and you drive, with keys or a gamepad. Every episode that ends is on disk at once.
+``python -m tools.record import FILE --out DATASET`` takes over recordings of others.
+"""
+
+import itertools
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from gymnasium import Space, spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector.utils import iterate
+from numpy.typing import NDArray
+
+from agents.evaluate import load as load_run
+from agents.evaluation import Player, Policy
+from agents.imitation.demonstrations import BOOK_CLASSES, DemonstrationWriter, book_classes, load
+from agents.imitation.episodes import Recording
+from agents.rollout import make_lanes
+from agents.settings import FIRST_EVALUATION_SEED, Keywords
+from supervised.training.doors import SMOKE, door, parse
+from supervised.training.errors import UserError, require
+from tools import importers
+from tools.keys import Held, KeyMap, key_map
+from tools.window import Window
+
+PROG = "python -m tools.record"
+DESCRIPTION = "Record demonstrations: drive yourself in a window, or let the expert or a trained run drive."
+LANES = 8  # episodes that a driver drives side by side
+HELP = "Space: pause    Enter: discard the episode    Esc: save and exit"
+
+Array = NDArray[Any]
+Driver = Callable[[Any, Array], Array]  # (observations, whether they begin episodes) -> actions
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the command."""
+
+    env: Annotated[str, tyro.conf.arg(metavar="ID")]
+    """Environment: an id, ours, Gymnasium's or "my_package:MyEnv-v0"."""
+    out: Annotated[str, tyro.conf.arg(metavar="DATASET")]
+    """Where to: a folder, or the id of a Minari data set such as car-racing/mine-v0; more is appended to it."""
+    env_kwargs: Keywords = field(default_factory=dict)
+    """Keywords of the environment, as JSON: '{"actions": "book"}'."""
+    driver: Annotated[str | None, tyro.conf.arg(metavar="expert|RUN")] = None
+    """Who drives instead of you, without a window: the scripted expert, or the agent in a run's folder."""
+    episodes: int | None = None
+    """Number of episodes (default: until Esc; 1 with a driver)."""
+    seed: int | None = None
+    """Seed of the first episode, the next one has SEED + 1; below 10,000 (default: the first one not yet used)."""
+    keys: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Key map as JSON, such as '{"none": 0, "left": 1, "left+down": 2}'; a Box has vectors instead of numbers."""
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """Options of ``import``."""
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """The book's data.gzip, or an .npz with frames, actions, rewards and terminal."""
+    out: Annotated[str, tyro.conf.arg(metavar="DATASET")]
+    """Where to: a folder, or the id of a Minari data set."""
+    env: Annotated[str | None, tyro.conf.arg(metavar="ID")] = None
+    """The environment it was recorded on, if you know; its spaces are checked."""
+    max_episode_steps: int = 1000
+    """Steps after which the environment began the next episode, which recordings do not tell."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    with door():
+        if arguments[:1] == ["import"]:
+            description = "Take over a recording: the book's data.gzip, or an .npz. Nothing in it is run."
+            take_over(parse(ImportOptions, arguments[1:], prog=f"{PROG} import", description=description))
+        else:
+            try:
+                record(parse(Options, arguments, prog=PROG, description=DESCRIPTION))
+            except KeyboardInterrupt:
+                raise SystemExit(130) from None  # what is kept has been told
+
+
+def take_over(options: ImportOptions) -> None:
+    """Import a recording; all of it is checked before anything is written."""
+    episodes = importers.read(options.file, options.max_episode_steps)
+    observation_space: Space[Any] = importers.FRAMES
+    action_space: Space[Any] = importers.CONTROLS
+    if options.env is not None:
+        batch = make_lanes(options.env, 1, {})
+        observation_space, action_space = batch.single_observation_space, batch.single_action_space
+        batch.close()
+    importers.check_all(episodes, observation_space, action_space, options.file)
+    writer = DemonstrationWriter(options.out, observation_space, action_space, options.env)
+    for episode in episodes:
+        writer.append(episode)
+    steps = sum(len(episode) for episode in episodes)
+    print(f"{len(episodes)} episodes of {steps} steps imported, {len(writer)} in {writer.path}")
+
+
+def record(options: Options) -> None:
+    """Record in a window, or without one if there is a driver."""
+    episodes = 1 if options.episodes is None and options.driver else options.episodes
+    require(episodes is None or episodes >= 1, "episodes", episodes, "use at least 1")
+    require(not (options.driver and options.keys), "keys", str(options.keys), f"{options.driver} drives: leave it out")
+    if SMOKE and episodes is not None:
+        episodes = 1
+    env_kwargs, policy = options.env_kwargs, None
+    if options.driver not in (None, "expert"):
+        policy, _, trained_with = load_run(Path(options.driver), options.env)
+        env_kwargs = env_kwargs or trained_with
+    own: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED, "copy": True}
+    shown = {} if options.driver else {"render_mode": "rgb_array"}
+    lanes = min(LANES, episodes or 1) if options.driver else 1
+    batch = make_lanes(options.env, lanes, {**env_kwargs, **shown}, **own)
+    space = batch.single_action_space
+    try:
+        writer = DemonstrationWriter(options.out, batch.single_observation_space, space, options.env, env_kwargs)
+        seed = first_seed(writer) if options.seed is None else options.seed
+        remedy = f"training seeds are 0 to {FIRST_EVALUATION_SEED - 1}, later ones are for evaluation"
+        require(0 <= seed <= FIRST_EVALUATION_SEED - (episodes or 1), "seed", seed, remedy)
+        kept = len(writer)
+        try:
+            if options.driver:
+                driver = expert_driver(options.env, batch) if policy is None else policy_driver(policy)
+                demonstrate(batch, driver, writer, range(seed, seed + (episodes or 1)), options.driver)
+            else:
+                Session(batch, key_map(options.env, space, options.keys), writer, seed).run(episodes)
+        finally:
+            if len(writer):
+                print(f"{len(writer) - kept} episodes recorded, {len(writer)} in {writer.path}")
+    finally:
+        batch.close()
+
+
+def first_seed(writer: DemonstrationWriter) -> int:
+    """The seed after the highest one in the data set."""
+    seeds = load(writer.path).seeds if len(writer) else []
+    return max((seed + 1 for seed in seeds if seed is not None), default=0)
+
+
+def policy_driver(policy: Policy) -> Driver:
+    """A trained agent; it decides as often as it was trained to, but every step is recorded."""
+    player, repeat = Player(policy), getattr(policy.transform, "repeat", 1)
+    step, actions = 0, np.zeros(0)
+
+    def act(observations: Any, started: Array) -> Array:
+        nonlocal step, actions
+        step = 0 if started.all() else step + 1
+        if step % repeat == 0:
+            actions = player.act(observations, started)
+        return actions
+
+    return act
+
+
+def expert_driver(env: str, batch: VectorEnv[Any, Any, Any]) -> Driver:
+    """The scripted expert, with the actions of the environment.
+
+    Raises:
+        UserError: an environment without a car, or with other actions.
+    """
+    from agents.imitation.experts import Expert
+
+    space = batch.single_action_space
+    book = isinstance(space, spaces.Discrete) and space.n == len(BOOK_CLASSES)
+    if not book and space.shape != (3,):
+        raise UserError(f"{env} has the actions {space}: the expert drives CarRacing, continuous or the book's classes")
+    cars = batch.envs if isinstance(batch, SyncVectorEnv) else [batch]
+    experts = [Expert(car, actions="book" if book else "continuous") for car in cars]
+    return lambda observations, started: np.concatenate([expert.act() for expert in experts])
+
+
+def demonstrate(
+    batch: VectorEnv[Any, Any, Any], driver: Driver, writer: DemonstrationWriter, seeds: range, name: str
+) -> None:
+    """Let ``driver`` drive one episode a seed, several side by side, and store them in the order of the seeds."""
+    space = batch.single_action_space
+    for first in range(seeds.start, seeds.stop, batch.num_envs):
+        lanes = range(min(batch.num_envs, seeds.stop - first))
+        observations, _ = batch.reset(seed=list(range(first, first + batch.num_envs)))  # type: ignore[arg-type]
+        items = list(iterate(batch.observation_space, observations))
+        recordings = [Recording(batch.single_observation_space, [items[lane]], first + lane) for lane in lanes]
+        started, done = np.ones((2, batch.num_envs), np.bool_)
+        done[: len(lanes)] = False
+        while not done.all():
+            actions = driver(observations, started)
+            if isinstance(space, spaces.Box):  # as the environment will see them, so that they replay
+                actions = np.clip(actions, space.low, space.high).astype(space.dtype)
+            observations, rewards, terminated, truncated, _ = batch.step(actions)
+            items = list(iterate(batch.observation_space, observations))
+            for lane in np.flatnonzero(~done):
+                recordings[lane].add(actions[lane], 0, items[lane], rewards[lane], terminated[lane], truncated[lane])
+            done |= terminated | truncated
+            started[:] = False
+        for recording in recordings:
+            number = writer.append(recording.episode(driver=name))
+            print(f"episode {number}  seed {recording.seed}  {len(recording)} steps  "
+                  f"return {sum(recording.rewards):.1f}")  # fmt: skip
+
+
+class Session:
+    """A person at the keyboard: one lane, one window, one episode after the other."""
+
+    def __init__(self, batch: VectorEnv[Any, Any, Any], keys: KeyMap, writer: DemonstrationWriter, seed: int) -> None:
+        self.batch, self.keys, self.writer, self.seed = batch, keys, writer, seed
+        self.window = Window(f"{writer.env} - recording to {writer.path}", "record without one: --driver expert or RUN")
+        self.held = Held(keys.keys)
+        arrows = {"left", "right", "up", "down"}.issuperset(keys.keys)
+        self.help = f"{'arrows, WASD or gamepad' if arrows else ', '.join(keys.keys)}: drive    {HELP}"
+        self.fps = float(batch.metadata.get("render_fps", 30))
+        self.counts = np.zeros(len(self.class_names()), np.int64)  # of the kept episodes
+        for episode in load(writer.path) if len(writer) and len(self.counts) else []:
+            self.counts += self.count(episode.actions)
+        self.paused = self.over = False
+        self.recording = self.begin()
+
+    def begin(self) -> Recording:
+        """Start the next episode; it waits for the first key."""
+        require(self.seed < FIRST_EVALUATION_SEED, "seed", self.seed, "all training seeds are used up: choose --seed")
+        observations, _ = self.batch.reset(seed=[self.seed])  # type: ignore[arg-type]
+        self.seed += 1
+        first = next(iterate(self.batch.observation_space, observations))
+        return Recording(self.batch.single_observation_space, [first], self.seed - 1)
+
+    def run(self, episodes: int | None) -> None:
+        """Record until Esc, or until so many episodes are kept."""
+        end = None if episodes is None else len(self.writer) + episodes
+        try:
+            for tick in itertools.count():
+                for event in self.window.events():
+                    self.react(event)
+                if self.over or len(self.writer) == end or (SMOKE and tick == 3):
+                    break
+                held = self.held.look()
+                if not self.paused:
+                    self.move(held)
+                self.show()
+                self.window.wait(self.fps)
+        finally:
+            self.window.close()
+
+    def react(self, event: Any) -> None:
+        """Pause, discard, quit, or a key of the map."""
+        pygame = self.window.pygame
+        self.held.see(event)
+        if event.type == pygame.QUIT or (event.type == pygame.KEYDOWN and event.key == pygame.K_ESCAPE):
+            self.over = True
+            if len(self.recording):
+                self.recording.truncated = True  # by us: the environment would have gone on
+                self.keep(stopped=True)
+        elif event.type == pygame.KEYDOWN and event.key == pygame.K_SPACE:
+            self.paused = not self.paused
+        elif event.type == pygame.KEYDOWN and event.key == pygame.K_RETURN:
+            self.recording, self.paused = self.begin(), False
+
+    def move(self, held: Mapping[str, float]) -> None:
+        """One step, unless the world waits for a key."""
+        action = self.keys.action(held)
+        if action is None or not (len(self.recording) or any(held.values())):
+            return
+        observations, rewards, terminated, truncated, _ = self.batch.step(np.array([action]))
+        item = next(iterate(self.batch.observation_space, observations))
+        self.recording.add(action, self.keys.bits(held), item, rewards[0], terminated[0], truncated[0])
+        if terminated[0] or truncated[0]:
+            self.keep()
+            self.recording = self.begin()
+
+    def keep(self, **details: Any) -> None:
+        """Store the episode."""
+        episode = self.recording.episode(driver="human", keys=self.keys.keys, **details)
+        self.writer.append(episode)
+        self.counts += self.count(episode.actions)
+
+    def class_names(self) -> Sequence[str]:
+        """The classes whose balance is shown: the book's for a car, otherwise the discrete actions."""
+        is_car = "CarRacing" in str(self.writer.env)
+        return BOOK_CLASSES if is_car and len(self.keys.labels) in (0, len(BOOK_CLASSES)) else self.keys.labels
+
+    def count(self, actions: Array) -> NDArray[np.int64]:
+        """How many of ``actions`` are of each class."""
+        space = self.batch.single_action_space
+        if not len(self.class_names()):
+            return np.zeros(0, np.int64)
+        classes = actions - space.start if isinstance(space, spaces.Discrete) else book_classes(actions)
+        return np.bincount(classes, minlength=len(self.class_names()))
+
+    def show(self) -> None:
+        """Draw the window."""
+        frames = self.batch.render()
+        picture: Any = frames and frames[0]
+        status = [f"score {sum(self.recording.rewards):.1f}", f"step {len(self.recording)}"]
+        progress = lap_progress(self.batch)
+        if progress is not None:
+            status.append(f"lap {progress:.0%}")
+        status += [f"episodes kept {len(self.writer)}", f"seed {self.recording.seed}"]
+        counts = self.counts
+        if len(self.recording):
+            counts = counts + self.count(np.array(self.recording.actions))
+        bars = list(zip(self.class_names(), counts.tolist(), strict=True))
+        notice = "paused - Space goes on" if self.paused else "press a key to start" if not len(self.recording) else ""
+        self.window.show(picture, ["    ".join(status), self.help], bars, notice)
+
+
+def lap_progress(batch: VectorEnv[Any, Any, Any]) -> float | None:
+    """Share of the track's tiles that the first car has visited, where there is a track."""
+    fields = getattr(batch.unwrapped, "fields", {})
+    if "visits" in fields and "tiles" in fields:
+        return float(fields["visits"][0] / max(fields["tiles"][0], 1))
+    single: Any = batch.envs[0].unwrapped if isinstance(batch, SyncVectorEnv) else None
+    if hasattr(single, "tile_visited_count"):
+        return single.tile_visited_count / max(len(single.track), 1)
+    return None
+
+
+if __name__ == "__main__":
+    main()
