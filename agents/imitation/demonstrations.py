@@ -226,7 +226,7 @@ class DemonstrationWriter:
                 (the episodes before are kept).
         """
         check(episode, self.observation_space, self.action_space)
-        temporary = self.path / f".episode.{os.getpid()}.tmp"
+        temporary = self.path.absolute() / f".episode.{os.getpid()}.tmp"  # Minari does not take relative paths
         is_new = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)

@@ -17,10 +17,10 @@ from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 
 from agents.rollout import making
-from envs.single import SingleEnv
 from envs.finite import FiniteEnv
 from envs.mdp import MDP, OUTCOME, Model, sample_outcome, sample_start
 from envs.rng import integers
+from envs.single import SingleEnv
 from supervised.training.errors import UserError, require
 from supervised.training.seeding import generator_state, set_generator_state
 

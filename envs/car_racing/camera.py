@@ -254,7 +254,7 @@ def _scan_track(camera: Camera, ground: Ground, shaded: Array, kerbs: Array, sam
         tile = quadrilateral // 2
         near, far, material = 0, 1, ROAD + (tile % 3 if shaded[tile] else 0)
         if quadrilateral % 2 == 1:
-            if kerbs[tile] == 0:
+            if abs(kerbs[tile]) != 1:  # none, or without width
                 continue
             near = 0 if kerbs[tile] < 0 else 1
             far, material = near + 2, KERB + tile % 2

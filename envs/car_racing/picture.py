@@ -1,4 +1,4 @@
-"""Exact pictures of any size, as ``render`` gives them: the whole window with skid marks and panel, unscaled or shrunk."""
+"""Exact pictures as ``render`` gives them: the whole window with skid marks and panel, unscaled or shrunk."""
 
 import numpy as np
 from numba import njit
@@ -57,7 +57,7 @@ def _shrink(pixels: Array, out: Array) -> None:
     for k in range(pixels.shape[1]):
         left, total, cell = space, 0, 0
         for i in range(pixels.shape[0]):
-            value = np.int64(pixels[i, k])
+            value = int(pixels[i, k])
             if left > 16384:
                 total += value
                 left -= 16384

@@ -24,7 +24,6 @@ from envs.car_racing.window import (
     clear,
     fill_spans,
     shrink,
-    unpack,
 )
 
 _ZOOM = 2.7 * SCALE  # window pixels a metre, from one second after the start on

@@ -18,7 +18,7 @@ PLAYFIELD = 2000 / SCALE  # m from the centre to the edge of the field
 ROAD_HALF_WIDTH = 40 / SCALE  # m
 KERB_WIDTH = 8 / SCALE  # m
 TILE_LENGTH = 21 / SCALE  # m
-CAPACITY = 512  # tiles a lane has room for; tracks have 220 to 370
+CAPACITY = 512  # tiles a lane has room for; tracks have 212 to 394
 CENTER_KERB = 2  # a kerb that the original draws without width, from point to point (1 track in 200 has one)
 SKID_LINES, SKID_POINTS = 30, 32  # skid marks that a lane keeps, and points of each
 

@@ -25,13 +25,23 @@ from supervised.training.run import read_config
 
 Array = NDArray[np.float64]
 
-CURVES = ("episode_return", "delta")  # a run's own curve shows the first of them that it logged
+# A run's own curve shows the first of them that it logged.
+CURVES = (
+    "episode_return",
+    "delta",
+    "validation_accuracy",
+    "validation_loss",
+    "loss",
+)  # a run's own curve shows the first of them that it logged
 LOGARITHMIC = {"delta"}
 EVALUATED = "circles: greedy evaluation"
 LABELS = {
     "episode_return": "return (mean of the last 100 episodes)",
     "episode_length": "episode length in steps\n(mean of the last 100 episodes)",
     "evaluation_return": "return of greedy episodes",
+    "validation_accuracy": "accuracy on\nheld-out episodes",
+    "validation_loss": "loss on\nheld-out episodes",
+    "loss": "training loss",
     "delta": "largest change\nof a value",
     "policy_changes": "states whose\npolicy changed",
     "steps": "environment steps",

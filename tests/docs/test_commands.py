@@ -15,7 +15,7 @@ import pytest
 
 from agents import evaluate, train
 from agents.registry import CATALOGUE
-from tools import plot, report
+from tools import play, plot, record, report
 from tools.bench.__main__ import main as bench
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -107,7 +107,7 @@ def shown(main: Callable[[list[str]], None], *arguments: str) -> str:
 
 def test_every_option_exists() -> None:
     helps = [shown(train.main, name) for name in CATALOGUE] + [shown(train.main)]
-    helps += [shown(door) for door in (evaluate.main, plot.main, bench, report.main)]
+    helps += [shown(door) for door in (evaluate.main, plot.main, bench, report.main, record.main, play.main)]
     known = {option for text in helps for option in re.findall(r"--[a-z][\w-]*", text)} | OTHERS_OPTIONS
     for page in PAGES:
         assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", page.read_text())) <= known, page.name

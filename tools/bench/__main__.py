@@ -28,6 +28,11 @@ BENCHES = {
         "tools.bench.dqn_cart_pole",
         "time until DQN solves CartPole-v1 against Stable-Baselines3",
     ),
+    "car-racing": ("tools.bench.car_racing", "steps/s of CarRacing under the expert against Gymnasium and EnvPool"),
+    "car-racing-parity": (
+        "tools.bench.car_racing_parity",
+        "share of CarRacing's steps that equal Gymnasium's bit for bit; distance of the fast picture",
+    ),
     "start": ("tools.bench.start", "cost of importing envs, and of the first step of a cached kernel"),
 }
 

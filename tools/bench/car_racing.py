@@ -129,12 +129,18 @@ def run() -> Iterator[Measurement]:
             ratio = measured[name] / measured[other]
             title = f"car-racing, {name}, against {other}"
             yield Measurement(title, measured[name], measured[other], "steps/s", ratio, goal, settings)
-    other = measured["gymnasium, not drawn"]
+    undrawn = measured["gymnasium, not drawn"]
     yield Measurement(
-        "car-racing, physics only, both", measured["none"], other, "steps/s", measured["none"] / other, 0.0, settings
+        "car-racing, physics only, both",
+        measured["none"],
+        undrawn,
+        "steps/s",
+        measured["none"] / undrawn,
+        0.0,
+        settings,
     )
     # a step of Gymnasium's is its drawing and the rest
-    frames = 1 / (1 / measured["gymnasium"] - 1 / other)
+    frames = 1 / (1 / measured["gymnasium"] - 1 / undrawn)
     for name in ("exact", "fast"):
         rate = measured[f"drawing {name}"]
         yield Measurement(f"car-racing, {name} drawing only", rate, frames, "frames/s", rate / frames, 0.0, settings)

@@ -1,6 +1,6 @@
 """Golden traces of CarRacing: what Gymnasium's own environment did, small enough to keep.
 
-``python -m tests.envs.car_racing.golden`` records them anew from the original (it needs Box2D and pygame-ce); the
+``python tests/envs/car_racing/golden.py`` records them anew from the original (it needs Box2D and pygame-ce); the
 tests that read them need neither.
 """
 
@@ -32,7 +32,7 @@ def digest(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def record(driver: str, keywords: dict[str, Any], seed: int) -> dict[str, NDArray[Any]]:
-    """Drive the original: actions, rewards, ends, pose (x, y, angle) and digests of the pictures, the first included."""
+    """Drive the original: actions, rewards, ends, poses (x, y, angle), digests of all pictures."""
     import gymnasium as gym
 
     from envs.car_racing.env import DISCRETE_ACTIONS, CarRacing

@@ -5,10 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+from golden import FOLDER, TRACES, digest
 
 from envs.car_racing.env import CarRacing
-
-from .golden import FOLDER, TRACES, digest
 
 # float32 sine and cosine of glibc on x86-64; elsewhere last bits differ, and with them poses a little
 EXACT = sys.platform == "linux" and platform.machine() == "x86_64" and platform.libc_ver()[0] == "glibc"
