@@ -110,7 +110,7 @@ def record(options: Options) -> None:
     require(episodes is None or episodes >= 1, "episodes", episodes, "use at least 1")
     require(not (options.driver and options.keys), "keys", str(options.keys), f"{options.driver} drives: leave it out")
     if SMOKE and episodes is not None:
-        episodes = 1
+        episodes = min(episodes, 2)  # cloning holds one of them out
     env_kwargs, policy = options.env_kwargs, None
     if options.driver not in (None, "expert"):
         policy, _, trained_with = load_run(Path(options.driver), options.env)
