@@ -26,13 +26,8 @@ from supervised.training.run import read_config
 Array = NDArray[np.float64]
 
 # A run's own curve shows the first of them that it logged.
-CURVES = (
-    "episode_return",
-    "delta",
-    "validation_accuracy",
-    "validation_loss",
-    "loss",
-)  # a run's own curve shows the first of them that it logged
+# A run's own curve shows the first of them that it logged.
+CURVES = ("episode_return", "delta", "validation_accuracy", "validation_loss")
 LOGARITHMIC = {"delta"}
 EVALUATED = "circles: greedy evaluation"
 LABELS = {
@@ -41,7 +36,6 @@ LABELS = {
     "evaluation_return": "return of greedy episodes",
     "validation_accuracy": "accuracy on\nheld-out episodes",
     "validation_loss": "loss on\nheld-out episodes",
-    "loss": "training loss",
     "delta": "largest change\nof a value",
     "policy_changes": "states whose\npolicy changed",
     "steps": "environment steps",

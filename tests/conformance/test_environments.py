@@ -250,6 +250,11 @@ def test_the_ids_own_time_limit(env_id: str) -> None:
 
 def impossible_actions(env: BatchedEnv) -> list[Array]:
     space = env.single_action_space
+    if isinstance(space, gym.spaces.Box):
+        fine = np.zeros((env.num_envs, *space.shape), space.dtype)
+        broken = fine.copy()
+        broken[-1, 0] = np.nan
+        return [broken, fine[:-1], fine[:, None], fine[:, :-1]]
     assert isinstance(space, gym.spaces.Discrete), "say what is outside of this space"
     good = np.full(env.num_envs, space.start)
     below, above = good.copy(), good.copy()
