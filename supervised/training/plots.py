@@ -26,7 +26,6 @@ from supervised.training.run import read_config
 Array = NDArray[np.float64]
 
 # A run's own curve shows the first of them that it logged.
-# A run's own curve shows the first of them that it logged.
 CURVES = ("episode_return", "delta", "validation_accuracy", "validation_loss")
 LOGARITHMIC = {"delta"}
 EVALUATED = "circles: greedy evaluation"
