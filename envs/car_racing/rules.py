@@ -31,7 +31,6 @@ def start(state: State, mask: Array, rng: Array, randomize: bool, actions: Array
     for lane in range(mask.shape[0]):
         if mask[lane]:
             state.shown_reward[lane] = state.reward[lane]
-            state.lap_finished[lane] = False
 
 
 @njit(cache=True, nogil=True)
