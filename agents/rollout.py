@@ -199,7 +199,7 @@ class Rollout:
         """The last observations of the lanes that are done, from a dense batch or an array of objects."""
         space = self.env.single_observation_space
         if isinstance(final, np.ndarray) and final.dtype == object:
-            return self._transform(_stack(space, [one for one, ended in zip(final, done, strict=True) if ended]))
+            return self._transform(stack(space, [one for one, ended in zip(final, done, strict=True) if ended]))
         return self._transform(final)[done]
 
     def state_dict(self) -> dict[str, Any]:
@@ -281,10 +281,10 @@ class Journal:
             for action in actions:
                 observation, *_ = single.step(action if action.shape else action[()])
             env._env_obs[lane] = observation
-        return _stack(env.single_observation_space, env._env_obs)
+        return stack(env.single_observation_space, env._env_obs)
 
 
-def _stack(space: gym.Space[Any], items: list[Any]) -> Any:
+def stack(space: gym.Space[Any], items: Sequence[Any]) -> Any:
     """A batch of observations as vector environments give it."""
     empty: Any = create_empty_array(space, n=len(items))
     return concatenate(space, items, empty)

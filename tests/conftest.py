@@ -20,3 +20,19 @@ def run_module() -> Callable[..., subprocess.CompletedProcess]:
         return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
 
     return run
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """A function that calls a door's ``main`` with arguments it refuses, and returns the one line that it prints."""
+
+    def refuse(main: Callable[[list[str]], None], *arguments: object) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        assert stop.value.code == 2
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len(lines) == 1, lines
+        return lines[0]
+
+    return refuse

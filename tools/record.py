@@ -218,6 +218,8 @@ class Session:
         self.counts = np.zeros(len(self.class_names()), np.int64)  # of the kept episodes
         for episode in load(writer.path) if len(writer) and len(self.counts) else []:
             self.counts += self.count(episode.actions)
+        self.counting = np.zeros_like(self.counts)  # of the one under way
+        self.score = 0.0
         self.paused = self.over = False
         self.recording = self.begin()
 
@@ -226,6 +228,7 @@ class Session:
         require(self.seed < FIRST_EVALUATION_SEED, "seed", self.seed, "all training seeds are used up: choose --seed")
         observations, _ = self.batch.reset(seed=[self.seed])  # type: ignore[arg-type]
         self.seed += 1
+        self.counting[:], self.score = 0, 0.0
         first = next(iterate(self.batch.observation_space, observations))
         return Recording(self.batch.single_observation_space, [first], self.seed - 1)
 
@@ -268,15 +271,16 @@ class Session:
         observations, rewards, terminated, truncated, _ = self.batch.step(np.array([action]))
         item = next(iterate(self.batch.observation_space, observations))
         self.recording.add(action, self.keys.bits(held), item, rewards[0], terminated[0], truncated[0])
+        self.counting += self.count(np.array([action]))
+        self.score += float(rewards[0])
         if terminated[0] or truncated[0]:
             self.keep()
             self.recording = self.begin()
 
     def keep(self, **details: Any) -> None:
         """Store the episode."""
-        episode = self.recording.episode(driver="human", keys=self.keys.keys, **details)
-        self.writer.append(episode)
-        self.counts += self.count(episode.actions)
+        self.writer.append(self.recording.episode(driver="human", keys=self.keys.keys, **details))
+        self.counts += self.counting
 
     def class_names(self) -> Sequence[str]:
         """The classes whose balance is shown: the book's for a car, otherwise the discrete actions."""
@@ -295,15 +299,12 @@ class Session:
         """Draw the window."""
         frames = self.batch.render()
         picture: Any = frames and frames[0]
-        status = [f"score {sum(self.recording.rewards):.1f}", f"step {len(self.recording)}"]
+        status = [f"score {self.score:.1f}", f"step {len(self.recording)}"]
         progress = lap_progress(self.batch)
         if progress is not None:
             status.append(f"lap {progress:.0%}")
         status += [f"episodes kept {len(self.writer)}", f"seed {self.recording.seed}"]
-        counts = self.counts
-        if len(self.recording):
-            counts = counts + self.count(np.array(self.recording.actions))
-        bars = list(zip(self.class_names(), counts.tolist(), strict=True))
+        bars = list(zip(self.class_names(), (self.counts + self.counting).tolist(), strict=True))
         notice = "paused - Space goes on" if self.paused else "press a key to start" if not len(self.recording) else ""
         self.window.show(picture, ["    ".join(status), self.help], bars, notice)
 

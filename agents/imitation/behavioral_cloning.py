@@ -57,14 +57,19 @@ class Config(Settings):
 
 
 STACKED = (*Config.transforms, "stack:4")
+PILOTNET: dict[str, Any] = {
+    "env_kwargs": {"camera": "driver"},
+    "transforms": (),
+    "backbone": "pilotnet",
+    "head": "continuous",
+    "balance": "none",
+}
 
 PRESETS = {
     "default": Config(),
     "book": Config(batch_size=32, balance="book", mirror=False, patience=0),
     "stack4": Config(transforms=STACKED),
-    "pilotnet": Config(
-        env_kwargs={"camera": "driver"}, transforms=(), backbone="pilotnet", head="continuous", balance="none"
-    ),
+    "pilotnet": Config(**PILOTNET),
     "alvinn": Config(
         env_kwargs={"observation": "alvinn"},
         transforms=("stack:3",),

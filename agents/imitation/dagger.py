@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from agents.evaluation import playground
 from agents.imitation import demonstrations
-from agents.imitation.behavioral_cloning import STACKED, Learner
+from agents.imitation.behavioral_cloning import PILOTNET, STACKED, Learner
 from agents.imitation.examples import Examples, require_book_classes
 from agents.imitation.networks import Agent, Settings, driven, make_agent
 from agents.registry import Algorithm
@@ -70,9 +70,7 @@ class Config(Settings):
 PRESETS = {
     "default": Config(),
     "stack4": Config(transforms=STACKED),
-    "pilotnet": Config(
-        env_kwargs={"camera": "driver"}, transforms=(), backbone="pilotnet", head="continuous", balance="none"
-    ),
+    "pilotnet": Config(**PILOTNET),
 }
 
 

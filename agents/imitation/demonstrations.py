@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from agents.imitation.episodes import Episode, check, typed
 from agents.rollout import making
+from supervised.training.checkpoint import sync
 from supervised.training.errors import CorruptFile, UserError
 
 Array = NDArray[Any]
@@ -204,7 +205,7 @@ class DemonstrationWriter:
         self.path, self.id = locate(path_or_id)
         self.observation_space, self.action_space = observation_space, action_space
         self.env, self.env_kwargs = env, dict(env_kwargs or {})
-        self._episodes = 0
+        self._episodes = self._steps = 0
         if (self.path / "data").exists():
             there = Demonstrations(self.path)
             if there.details.get("data_format") != "arrow" or there.details.get("jpeg_encoding", True):
@@ -213,7 +214,7 @@ class DemonstrationWriter:
                 old, new = getattr(there, name), getattr(self, name)
                 if old != new:
                     raise UserError(f"{self.path} was recorded with {name} {old}, not {new}: choose another --out")
-            self._episodes = len(there)
+            self._episodes, self._steps = len(there), there.total_steps
 
     def __len__(self) -> int:
         return self._episodes
@@ -239,8 +240,8 @@ class DemonstrationWriter:
             else:
                 os.rename(temporary / str(self._episodes), data / str(self._episodes))
                 os.replace(temporary / "metadata.json", data / "metadata.json")
-                _sync(data)
-            _sync(self.path)
+                sync(data)
+            sync(self.path)
         except OSError as error:
             reason = f"{error.strerror or error}; the {self._episodes} episodes before are kept"
             remedy = "free some space, or choose another --out"
@@ -251,6 +252,7 @@ class DemonstrationWriter:
                 with contextlib.suppress(OSError):  # it holds an episode now, or is not there
                     self.path.rmdir()
         self._episodes += 1
+        self._steps += len(episode)
         return self._episodes - 1
 
     def _write(self, episode: Episode, folder: Path) -> None:
@@ -281,18 +283,19 @@ class DemonstrationWriter:
 
         document = _read_json(folder / "metadata.json")
         size = sum(file.stat().st_size for file in (folder / str(number)).iterdir()) / 1e6
-        steps = len(episode)
         if number:
             document = _read_json(self.path / "data" / "metadata.json")
-            before = Demonstrations(self.path)
-            steps += before.total_steps
             size += document.get("dataset_size", 0)
         document |= {"dataset_id": self.id, "minari_version": minari_version}
         document |= {"env": self.env, "env_kwargs": self.env_kwargs}
-        document |= {"total_episodes": number + 1, "total_steps": steps, "dataset_size": round(size, 6)}
+        document |= {
+            "total_episodes": number + 1,
+            "total_steps": self._steps + len(episode),
+            "dataset_size": round(size, 6),
+        }
         (folder / "metadata.json").write_text(json.dumps(document, indent=1))
         for file in [*folder.rglob("*"), folder]:
-            _sync(file)
+            sync(file)
 
     def _spec(self) -> Any:
         """What `minari` makes the environment from: an `EnvSpec` with our keywords."""
@@ -343,15 +346,6 @@ def _read_json(path: Path) -> dict[str, Any]:
         if not isinstance(document, dict):
             raise ValueError("it is not a JSON object")
     return document
-
-
-def _sync(path: Path) -> None:
-    """Make a file, or the renames in a folder, last through a power failure."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _version() -> str:

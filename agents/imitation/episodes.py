@@ -1,16 +1,16 @@
 """What one episode is: its arrays, the checks that they fit their spaces, and how they are gathered."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
+from agents.rollout import stack
 from supervised.training.errors import UserError
 
 Array = NDArray[Any]
@@ -129,11 +129,6 @@ def leaves(space: gym.Space[Any], values: Any) -> Iterator[tuple[Any, Array]]:
             yield from leaves(part, value)
     else:
         yield space, np.asarray(values)
-
-
-def stack(space: gym.Space[Any], items: Sequence[Any]) -> Any:
-    """A batch of elements of ``space`` as vector environments give it."""
-    return concatenate(space, items, create_empty_array(space, len(items)))  # type: ignore[arg-type]
 
 
 def typed(space: gym.Space[Any], values: Any) -> Any:

@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 
 from envs.batched import Array
-from envs.car_racing.state import CAPACITY, PLAYFIELD, TILE_LENGTH, State
+from envs.car_racing.state import CAPACITY, GRASS_CELL, TILE_LENGTH, State
 
 SENSOR_HEIGHT = 3.0  # m, as on the roof of a van; the hull is 5 m long
 DRIVER_SHAPE = (66, 200)  # rows and columns of PilotNet's input (Bojarski et al. 2016, figure 4)
@@ -32,7 +32,6 @@ RANGE_SHAPE = (8, 32)  # beams of the range finder, elevations and azimuths (Pom
 RANGE_VIEW = math.radians(80)  # from the first azimuth to the last
 RANGE_DEPRESSIONS = (math.radians(3), math.radians(33))  # of the first row of beams and of the last
 
-GRASS_CELL = PLAYFIELD / 20  # m: squares of another green at every second cell of both axes
 SKY_COLOR = (135, 206, 235)
 BACKGROUND, SQUARE, ROAD, KERB, SKY = 0, 1, 2, 5, 7  # what a scan meets; + shade of the road, + 1 for red kerbs
 MATERIALS = 8

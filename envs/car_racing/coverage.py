@@ -13,7 +13,7 @@ from numba import njit
 
 from envs.batched import Array
 from envs.car_racing.car import HULL, HULL_COUNTS, WHEEL_HALF_WIDTH, WHEEL_RADIUS
-from envs.car_racing.state import CAPACITY, KERB_WIDTH, ROAD_HALF_WIDTH, SCALE, State
+from envs.car_racing.state import CAPACITY, FIRST_ZOOM, KERB_WIDTH, ROAD_HALF_WIDTH, ZOOM, State
 
 ROWS, COLUMNS = 84, 96  # above the panel
 # Where the planes lie in a row of all planes; shade is in levels, white a part of the kerbs. Rows are flat, and their
@@ -42,7 +42,7 @@ class View(NamedTuple):
 def find_view(state: State, lane: int) -> View:
     """Where a lane's camera is now."""
     # window pixels a metre: the original zooms in during the first second
-    zoom = 0.1 * SCALE * max(1.0 - state.time[lane], 0.0) + 2.7 * SCALE * min(state.time[lane], 1.0)
+    zoom = FIRST_ZOOM * max(1.0 - state.time[lane], 0.0) + ZOOM * min(state.time[lane], 1.0)
     x, y = np.float64(state.position[lane, 0, 0]), np.float64(state.position[lane, 0, 1])
     angle = np.float64(state.angle[lane, 0])
     return View(x, y, math.sin(angle), math.cos(angle), zoom / _COLUMN_PIXELS, zoom / _ROW_PIXELS, 0.5 / zoom)

@@ -187,15 +187,13 @@ class CarRacing(BatchedEnv):
             frames,
             self.lap_complete_percent,
             self.lap_rule == "fixed",
-            np.empty(len(frames), np.bool_),
             lanes.rewards,
             lanes.terminated,
         )
 
     def _reset_lanes(self, lanes: Lanes, mask: Array, options: Mapping[str, Any]) -> None:
         randomize = self.domain_randomize and bool(options.get("randomize", True))
-        scratch = np.zeros((len(mask), 3)), np.zeros(len(mask), np.bool_)
-        rules.start(State(*lanes.fields), mask, lanes.rng, randomize, *scratch)
+        rules.start(State(*lanes.fields), mask, lanes.rng, randomize)
 
     def _observe_lanes(self, lanes: Lanes, out: Array) -> None:
         state = State(*lanes.fields)

@@ -34,14 +34,14 @@ from envs.car_racing.coverage import (
     sum_row,
 )
 from envs.car_racing.hud import draw_panel
-from envs.car_racing.state import PLAYFIELD, State
+from envs.car_racing.state import GRASS_CELL, PLAYFIELD, State
 
 SEGMENTATION_CLASSES = ("grass", "road", "kerb", "car", "panel")  # the class of a pixel is an index into these
 
 _GREEN, _BLUE = COLUMNS, 2 * COLUMNS  # where these channels lie in a row of levels
 # The same of `_lay_ground`'s row.
 _V, _WITHIN, _DOWN, _STEEP, _GROUND = COLUMNS, 2 * COLUMNS, 3 * COLUMNS, 3 * COLUMNS + 2, 3 * COLUMNS + 4
-_SQUARES = PLAYFIELD / 10  # m: the ground's pattern repeats; its squares are half of that wide
+_SQUARES = 2 * GRASS_CELL  # m: the ground's pattern repeats; its squares are half of that wide
 _FIELD = np.float32(PLAYFIELD / _SQUARES)
 _MOST_SHADE = np.float32(6)  # levels
 _LOWERED = 2.0  # levels that the original's averaging loses

@@ -16,6 +16,7 @@ from numba import njit
 
 from envs.batched import Array
 from envs.car_racing.state import State
+from envs.car_racing.window import HEIGHT, ONE, WIDTH, divide
 
 with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as _font:
     _GLYPHS = _font["glyphs"]  # (11, 23 columns, 32 rows) uint8: the rows that bear ink
@@ -38,17 +39,15 @@ _SMALLEST = 1e-4  # quantities up to this have no bar
 # bits; all products are below 2^24, so that float32 holds them, and their quotients by 2^16, exactly.
 
 
-def _cells(pixels: int, cells: int) -> tuple[Array, Array, Array, np.float32]:
-    """``(last, head, rest, scale)`` of shrinking ``pixels`` to ``cells``: arrays (cells,) int32, float32, float32."""
-    width = 16384 * pixels // cells
-    ends = width * np.arange(1, cells + 1)
-    last = (ends - 1) // 16384
-    head = ((ends - 16384 * last) / 16384).astype(np.float32)
-    return last.astype(np.int32), head, 1 - head, np.float32((1 << 30) // width / 65536)
+def _cells(pixels: int) -> tuple[Array, Array, Array, np.float32]:
+    """``(last, head, rest, scale)`` of shrinking an axis of the window: arrays (96,) int32, float32, float32."""
+    _, last, tail, scale = divide(pixels)
+    head = (tail / ONE).astype(np.float32)
+    return last.astype(np.int32), head, 1 - head, np.float32(scale / 65536)
 
 
-_X_LAST, _X_HEAD, _X_REST, _X_SCALE = _cells(1000, 96)
-_Y_LAST, _Y_HEAD, _Y_REST, _Y_SCALE = _cells(800, 96)
+_X_LAST, _X_HEAD, _X_REST, _X_SCALE = _cells(WIDTH)
+_Y_LAST, _Y_HEAD, _Y_REST, _Y_SCALE = _cells(HEIGHT)
 
 
 @njit(cache=True, nogil=True)

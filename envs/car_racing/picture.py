@@ -6,7 +6,7 @@ from numba import njit
 from envs.batched import Array
 from envs.car_racing import hud, raster
 from envs.car_racing.state import State
-from envs.car_racing.window import HEIGHT, WIDTH, allocate_window, unpack
+from envs.car_racing.window import HEIGHT, ONE, WIDTH, allocate_window, unpack
 
 
 @njit(cache=True, nogil=True)
@@ -52,17 +52,17 @@ def _shrink(pixels: Array, out: Array) -> None:
 
     A pixel counts 16384; the one that a cell's end cuts is shared by both neighbours.
     """
-    space = 16384 * pixels.shape[0] // out.shape[0]
+    space = ONE * pixels.shape[0] // out.shape[0]
     scale = (1 << 30) // space
     for k in range(pixels.shape[1]):
         left, total, cell = space, 0, 0
         for i in range(pixels.shape[0]):
             value = int(pixels[i, k])
-            if left > 16384:
+            if left > ONE:
                 total += value
-                left -= 16384
+                left -= ONE
             elif cell < out.shape[0]:
-                rest = 16384 - left
+                rest = ONE - left
                 out[cell, k] = (total + (value * left >> 14)) * scale >> 16
                 total = value * rest >> 14
                 left = space - rest

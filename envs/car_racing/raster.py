@@ -13,7 +13,7 @@ from envs.batched import Array
 from envs.car_racing import hud
 from envs.car_racing.car import HULL, HULL_COUNTS, SIZE, WHEEL, WHEEL_HALF_WIDTH
 from envs.car_racing.polygons import fill_polygon, fill_quad, outline_quad, thick_line
-from envs.car_racing.state import CENTER_KERB, PLAYFIELD, SCALE, SKID_LINES, State
+from envs.car_racing.state import CENTER_KERB, FIRST_ZOOM, GRASS_CELL, PLAYFIELD, SKID_LINES, ZOOM, State
 from envs.car_racing.window import (
     COLUMNS,
     HEIGHT,
@@ -26,10 +26,7 @@ from envs.car_racing.window import (
     shrink,
 )
 
-_ZOOM = 2.7 * SCALE  # window pixels a metre, from one second after the start on
-_FIRST_ZOOM = 0.1 * SCALE
 _CAR_X, _CAR_Y = WIDTH / 2, HEIGHT / 4  # where the hull's origin is shown
-_GRASS = PLAYFIELD / 20.0  # m, the side of a grass square
 _PANEL = 100  # window rows that the panel hides
 _WORLD_ROWS = 84  # picture rows above the panel
 _MARGIN = 2.0  # m by which a quad that is left out must miss the window
@@ -46,7 +43,7 @@ def _find_view(state: State, lane: int, view: Array) -> None:
     if (angle + 1e-6) % (0.5 * math.pi) < 2e-6:  # pygame's vectors turn exactly by right angles
         cosine, sine = np.rint(cosine), np.rint(sine)
     time = state.time[lane]
-    zoom = _FIRST_ZOOM * max(1 - time, 0.0) + _ZOOM * min(time, 1.0)
+    zoom = FIRST_ZOOM * max(1 - time, 0.0) + ZOOM * min(time, 1.0)
     x, y = -np.float64(state.position[lane, 0, 0]) * zoom, -np.float64(state.position[lane, 0, 1]) * zoom
     view[0], view[1], view[2] = cosine, sine, zoom
     view[3], view[4] = _CAR_X + (cosine * x - sine * y), _CAR_Y + (sine * x + cosine * y)
@@ -97,17 +94,17 @@ def _draw_field(state: State, lane: int, view: Array, bounds: Array, lowest: int
 
     color = _pack(grass[0], grass[1], grass[2])
     for column in range(-20, 20, 2):
-        x = _GRASS * column
-        if x > bounds[2] or x + _GRASS < bounds[0]:
+        x = GRASS_CELL * column
+        if x > bounds[2] or x + GRASS_CELL < bounds[0]:
             continue
         for row in range(-20, 20, 2):
-            y = _GRASS * row
-            if y > bounds[3] or y + _GRASS < bounds[1]:
+            y = GRASS_CELL * row
+            if y > bounds[3] or y + GRASS_CELL < bounds[1]:
                 continue
-            _project(view, x + _GRASS, y, corners[0])
+            _project(view, x + GRASS_CELL, y, corners[0])
             _project(view, x, y, corners[1])
-            _project(view, x, y + _GRASS, corners[2])
-            _project(view, x + _GRASS, y + _GRASS, corners[3])
+            _project(view, x, y + GRASS_CELL, corners[2])
+            _project(view, x + GRASS_CELL, y + GRASS_CELL, corners[3])
             _paint_quad(corners, color, lowest, window)
 
 

@@ -1,5 +1,6 @@
 """Episodes of CarRacing: how one begins, what a step of the game pays, and when it ends."""
 
+import numpy as np
 from numba import njit
 
 from envs.batched import Array
@@ -9,17 +10,15 @@ from envs.car_racing.track import default_colors, draw_colors, make_track
 
 
 @njit(cache=True, nogil=True)
-def start(state: State, mask: Array, rng: Array, randomize: bool, actions: Array, moving: Array) -> None:
+def start(state: State, mask: Array, rng: Array, randomize: bool) -> None:
     """Begin an episode in the lanes of ``mask``: colours, a track, and the car on its first tile.
 
     The original makes one step without an action here, whose tiles are paid with the first real step.
 
     Args:
         randomize: draw new colours; otherwise lanes keep theirs, or have the usual ones at their first episode.
-        actions, moving: zeroed scratch, ``(lanes, 3)`` float64 and ``(lanes,)`` bool.
     """
     for lane in range(mask.shape[0]):
-        moving[lane] = mask[lane]
         if mask[lane]:
             if randomize:
                 draw_colors(state, lane, rng[lane])
@@ -27,7 +26,7 @@ def start(state: State, mask: Array, rng: Array, randomize: bool, actions: Array
                 default_colors(state, lane)
             make_track(state, lane, rng[lane])
     place_cars(state, mask)
-    step_cars(state, moving, actions, 1.0, False)
+    step_cars(state, mask, np.zeros((mask.shape[0], 3)), 1.0, False)
     for lane in range(mask.shape[0]):
         if mask[lane]:
             state.shown_reward[lane] = state.reward[lane]
@@ -41,7 +40,6 @@ def drive(
     frames: Array,
     lap_complete_percent: float,
     any_contact_counts: bool,
-    moving: Array,
     rewards: Array,
     terminated: Array,
 ) -> None:
@@ -52,9 +50,9 @@ def drive(
         frames: ``(lanes,)`` int64.
         any_contact_counts: the lap rule: whether any contact with the first tile can complete a lap, or only the
             first one.
-        moving: ``(lanes,)`` bool, scratch.
     """
     lanes = rewards.shape[0]
+    moving = np.empty(lanes, np.bool_)
     for lane in range(lanes):
         rewards[lane] = 0.0
         terminated[lane] = terminated[lane] & ended[lane]

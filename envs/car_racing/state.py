@@ -20,6 +20,8 @@ KERB_WIDTH = 8 / SCALE  # m
 TILE_LENGTH = 21 / SCALE  # m
 CAPACITY = 512  # tiles a lane has room for; tracks have 212 to 394
 CENTER_KERB = 2  # a kerb that the original draws without width, from point to point (1 track in 200 has one)
+GRASS_CELL = PLAYFIELD / 20  # m: squares of another green at every second cell of both axes
+FIRST_ZOOM, ZOOM = 0.1 * SCALE, 2.7 * SCALE  # window pixels a metre at the start, and from one second on
 SKID_LINES, SKID_POINTS = 30, 32  # skid marks that a lane keeps, and points of each
 
 

@@ -18,23 +18,23 @@ WIDTH, HEIGHT = 1000, 800
 COLUMNS = 96  # cells of a row, and rows and columns of the shrunken picture
 SLOTS = 16  # pixels that a strip has room for; a cell has 11 or 12
 
-_ONE = 16384  # weights are in 1/16384 of a pixel, as in pygame-ce's smoothscale
+ONE = 16384  # weights are in 1/16384 of a pixel, as in pygame-ce's smoothscale
 _RED_BLUE, _GREEN = 0xFF00FF, 0x00FF00
 
 
-def _divide(pixels: int) -> tuple[Array, Array, Array, int]:
+def divide(pixels: int) -> tuple[Array, Array, Array, int]:
     """Cells of an axis of ``pixels``: first and last pixel and the weight of the last (96,) int64, and the scale.
 
     The first pixel has the weight that the cell before left; a cell's value is its weighted sum * scale / 65536.
     """
-    length = _ONE * pixels // COLUMNS
+    length = ONE * pixels // COLUMNS
     ends = length * np.arange(1, COLUMNS + 1)
-    last = (ends - 1) // _ONE
-    return np.append(0, last[:-1]), last, ends - last * _ONE, (1 << 30) // length
+    last = (ends - 1) // ONE
+    return np.append(0, last[:-1]), last, ends - last * ONE, (1 << 30) // length
 
 
-_FIRST, _LAST, _TAIL, _SCALE = _divide(WIDTH)
-_FIRST_ROW, _LAST_ROW, _TAIL_OF_ROW, _ROW_SCALE = _divide(HEIGHT)
+_FIRST, _LAST, _TAIL, _SCALE = divide(WIDTH)
+_FIRST_ROW, _LAST_ROW, _TAIL_OF_ROW, _ROW_SCALE = divide(HEIGHT)
 _CELL = np.searchsorted(_LAST, np.arange(WIDTH))  # of a pixel; where two have it, the left one
 _FIRST_WHOLE = np.searchsorted(_FIRST, np.arange(WIDTH))  # first cell that lies right of a pixel's left side
 _LAST_WHOLE = np.searchsorted(_LAST, np.arange(WIDTH), side="right") - 1  # last cell that ends at or before a pixel
@@ -161,7 +161,7 @@ def _shrink_strips(window: Window) -> None:
             red_blue += np.int32(pixel & _RED_BLUE)
             green += np.int32(pixel >> 8 & 255)
         head, tail = window.strips[strip, 0], window.strips[strip, _LAST[column] - _FIRST[column]]
-        head_weight = _ONE - _TAIL[column - 1] if column > 0 else _ONE
+        head_weight = ONE - _TAIL[column - 1] if column > 0 else ONE
         sums = (red_blue & 0xFFFF, green, red_blue >> 16)
         value = 0
         for channel in range(3):
@@ -190,7 +190,7 @@ def shrink(window: Window, out: Array) -> None:
             for channel in range(3):
                 out[row, column, channel] = np.int32(total[4 * column + channel]) * _ROW_SCALE >> 16
         for i in range(4 * COLUMNS):
-            total[i] = (max(line[i], np.uint8(1)) - np.uint8(1)) * (_ONE - _TAIL_OF_ROW[row]) >> 14
+            total[i] = (max(line[i], np.uint8(1)) - np.uint8(1)) * (ONE - _TAIL_OF_ROW[row]) >> 14
 
 
 @njit(cache=True, nogil=True)

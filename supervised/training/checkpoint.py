@@ -44,7 +44,7 @@ def atomic_write(path: Path, data: bytes | str) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync(path.parent)
 
 
 def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any], keep: int = 2) -> Path:
@@ -76,7 +76,7 @@ def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any], keep: int
             temporary.mkdir()
             for name, data in files.items():
                 _write_synced(temporary / name, data)
-            _sync_folder(temporary)
+            sync(temporary)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -86,7 +86,7 @@ def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any], keep: int
                 shutil.rmtree(replaced)
             os.rename(target, replaced)
         os.rename(temporary, target)
-        _sync_folder(folder)
+        sync(folder)
         older = [path for other, path in _entries(folder) if other < step]
         for _, path in _entries(folder):
             if path != target and path not in older[: keep - 1]:
@@ -297,9 +297,9 @@ def _write_synced(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make renames in `folder` last through a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file, or the renames in a folder, last through a power failure."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -23,17 +23,6 @@ QUICK = (
 ROOT = Path(__file__).parents[2]
 
 
-def refused(capsys: pytest.CaptureFixture, main: object, *arguments: object) -> str:
-    """The one line that a door prints before it exits with 2."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])  # type: ignore[operator]
-    assert stop.value.code == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "a run"
@@ -70,13 +59,13 @@ def test_evaluate_reports_and_judges(trained: Path, tmp_path: Path, capsys: pyte
     assert "missed: mean>=499" in capsys.readouterr().out
 
 
-def test_evaluate_on_third_party_environments(trained: Path, capsys: pytest.CaptureFixture) -> None:
+def test_evaluate_on_third_party_environments(trained: Path, refused: Callable[..., str]) -> None:
     results = []
     for env in ("skidpad/CartPole-v1", "CartPole-v1"):
         evaluate.main([str(trained), "--env", env, "--episodes", "5"])
         results.append(json.loads((trained / "evaluation.json").read_text())["lengths"])
     assert results[0] == results[1]
-    message = refused(capsys, evaluate.main, trained, "--env", "MountainCar-v0")
+    message = refused(evaluate.main, trained, "--env", "MountainCar-v0")
     assert "MountainCar-v0 does not fit" in message
 
 
@@ -243,19 +232,19 @@ def test_training_mistakes_are_one_line_and_leave_nothing(
     message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture,
+    refused: Callable[..., str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    line = refused(capsys, train.main, *arguments)
+    line = refused(train.main, *arguments)
     assert line.startswith("error: ") and message in line
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_used_folder_and_changed_settings_are_refused(trained: Path, capsys: pytest.CaptureFixture) -> None:
-    assert "--resume" in refused(capsys, train.main, "dqn", "--run-dir", trained)
-    changed = refused(capsys, train.main, "--resume", trained, "--discount", "0.5", "--batch-size", "9")
+def test_a_used_folder_and_changed_settings_are_refused(trained: Path, refused: Callable[..., str]) -> None:
+    assert "--resume" in refused(train.main, "dqn", "--run-dir", trained)
+    changed = refused(train.main, "--resume", trained, "--discount", "0.5", "--batch-size", "9")
     assert "discount 0.99 -> 0.5" in changed and "batch_size 8 -> 9" in changed
-    assert "is a run of dqn, not of sarsa" in refused(capsys, train.main, "sarsa", "--resume", trained)
+    assert "is a run of dqn, not of sarsa" in refused(train.main, "sarsa", "--resume", trained)
 
 
 @pytest.mark.parametrize(
@@ -270,8 +259,8 @@ def test_a_used_folder_and_changed_settings_are_refused(trained: Path, capsys: p
     ],
     ids=str,
 )
-def test_evaluation_mistakes(arguments: list[str], message: str, trained: Path, capsys: pytest.CaptureFixture) -> None:
-    assert message in refused(capsys, evaluate.main, *[str(trained) if one == "RUN" else one for one in arguments])
+def test_evaluation_mistakes(arguments: list[str], message: str, trained: Path, refused: Callable[..., str]) -> None:
+    assert message in refused(evaluate.main, *[str(trained) if one == "RUN" else one for one in arguments])
 
 
 def test_a_full_disk_keeps_what_was_saved(tmp_path: Path) -> None:
@@ -298,9 +287,9 @@ def test_a_full_disk_keeps_what_was_saved(tmp_path: Path) -> None:
     assert read_state(folder)["step"] >= 100
 
 
-def test_an_unwritable_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_an_unwritable_folder_is_named(tmp_path: Path, refused: Callable[..., str]) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert "cannot write" in refused(capsys, train.main, "dqn", "--run-dir", tmp_path / "file" / "run")
+    assert "cannot write" in refused(train.main, "dqn", "--run-dir", tmp_path / "file" / "run")
 
 
 def test_several_seeds_and_the_list(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

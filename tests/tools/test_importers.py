@@ -3,6 +3,7 @@
 import gzip
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,6 @@ import pytest
 
 from agents.imitation.demonstrations import book_classes, load
 from tools import record
-
-
-def refused(capsys: pytest.CaptureFixture, main: Any, *arguments: object) -> str:
-    """The one line that a door prints before it exits with 2."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    assert stop.value.code == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 def recording(steps: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -78,11 +68,9 @@ def test_the_books_recording_is_imported(tmp_path: Path, protocol: int) -> None:
     assert np.array_equal(np.concatenate([one.actions for one in found[:2]]), first["actions"])
 
 
-def test_the_environment_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_environment_is_checked(tmp_path: Path, refused: Callable[..., str]) -> None:
     np.savez(tmp_path / "drive.npz", **recording(4))
-    line = refused(
-        capsys, record.main, *imports(tmp_path / "drive.npz", tmp_path / "d", "--env", "skidpad/CartPole-v1")
-    )
+    line = refused(record.main, *imports(tmp_path / "drive.npz", tmp_path / "d", "--env", "skidpad/CartPole-v1"))
     assert "observations of shape" in line
 
 
@@ -118,9 +106,9 @@ def spoiled(name: str, value: Any) -> dict[str, np.ndarray]:
         (spoiled("actions", lambda a: a.astype(object)), "Object arrays cannot be loaded"),
     ],
 )
-def test_bad_npz_files(tmp_path: Path, capsys: pytest.CaptureFixture, arrays: Any, message: str) -> None:
+def test_bad_npz_files(tmp_path: Path, refused: Callable[..., str], arrays: Any, message: str) -> None:
     np.savez(tmp_path / "drive.npz", **arrays)
-    assert message in refused(capsys, record.main, *imports(tmp_path / "drive.npz", tmp_path / "d"))
+    assert message in refused(record.main, *imports(tmp_path / "drive.npz", tmp_path / "d"))
     assert not (tmp_path / "d").exists(), "nothing half-written"
 
 
@@ -146,14 +134,14 @@ frame = np.zeros((96, 96, 3), np.uint8)
         ([(frame, [0, 0, 0], frame, "much", False)], "need numbers"),
     ],
 )
-def test_bad_pickles(tmp_path: Path, capsys: pytest.CaptureFixture, content: Any, message: str) -> None:
+def test_bad_pickles(tmp_path: Path, refused: Callable[..., str], content: Any, message: str) -> None:
     (tmp_path / "data.gzip").write_bytes(gzip.compress(pickle.dumps(content)))
-    assert message in refused(capsys, record.main, *imports(tmp_path / "data.gzip", tmp_path / "d"))
+    assert message in refused(record.main, *imports(tmp_path / "data.gzip", tmp_path / "d"))
     assert not (tmp_path / "d").exists()
 
 
 @pytest.mark.parametrize("kind", ["npz", "gzip"])
-def test_truncated_files(tmp_path: Path, capsys: pytest.CaptureFixture, kind: str) -> None:
+def test_truncated_files(tmp_path: Path, refused: Callable[..., str], kind: str) -> None:
     file = tmp_path / f"data.{kind}"
     if kind == "npz":
         np.savez_compressed(file, **recording(4))
@@ -162,13 +150,11 @@ def test_truncated_files(tmp_path: Path, capsys: pytest.CaptureFixture, kind: st
     whole = file.read_bytes()
     for end in (3, 100, len(whole) // 2, len(whole) - 9):
         file.write_bytes(whole[:end])
-        assert "cannot read" in refused(capsys, record.main, *imports(file, tmp_path / "d"))
+        assert "cannot read" in refused(record.main, *imports(file, tmp_path / "d"))
     for other in (b"", b"hello", whole[2:]):
         file.write_bytes(other)
-        assert "is neither a gzip file" in refused(capsys, record.main, *imports(file, tmp_path / "d"))
-    assert "name a data.gzip or .npz file" in refused(
-        capsys, record.main, *imports(tmp_path / "nowhere", tmp_path / "d")
-    )
+        assert "is neither a gzip file" in refused(record.main, *imports(file, tmp_path / "d"))
+    assert "name a data.gzip or .npz file" in refused(record.main, *imports(tmp_path / "nowhere", tmp_path / "d"))
     assert not (tmp_path / "d").exists()
 
 

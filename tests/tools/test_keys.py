@@ -1,11 +1,11 @@
 """Key maps: built in, from files, and what is held down at the moment."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from gymnasium import spaces
+from key_events import event, press, release
 
 from agents.imitation.demonstrations import book_classes
 from supervised.training.errors import UserError
@@ -86,18 +86,6 @@ def test_environments_without_a_map() -> None:
         key_map("Acrobot-v1", spaces.Discrete(3))
     with pytest.raises(UserError, match="Discrete and Box actions only"):
         key_map("any", spaces.MultiBinary(2))
-
-
-def event(kind: str, **values: Any) -> Any:
-    return pygame.event.Event(getattr(pygame, kind), values)
-
-
-def press(key: str) -> Any:
-    return event("KEYDOWN", key=getattr(pygame, f"K_{key}"))
-
-
-def release(key: str) -> Any:
-    return event("KEYUP", key=getattr(pygame, f"K_{key}"))
 
 
 def test_what_is_held_down() -> None:

@@ -1,6 +1,7 @@
 """The player: verification finds every difference, videos hold every frame, and the window closes."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,6 @@ from agents.imitation.episodes import Episode
 from tools import play, record
 from tools.importers import CONTROLS, FRAMES
 from tools.window import Window
-
-
-def refused(capsys: pytest.CaptureFixture, *arguments: object) -> str:
-    """The one line that the door prints before it exits with 2."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        play.main([str(argument) for argument in arguments])
-    assert stop.value.code == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +57,7 @@ def changed(array: Any, index: Any, value: Any) -> Any:
     ],
 )
 def test_every_difference_is_found(
-    demonstrations: Demonstrations, tmp_path: Path, capsys: Any, field: str, change: Any, message: str
+    demonstrations: Demonstrations, tmp_path: Path, refused: Callable[..., str], field: str, change: Any, message: str
 ) -> None:
     there = demonstrations
     spaces = there.observation_space, there.action_space
@@ -75,15 +65,17 @@ def test_every_difference_is_found(
     for episode in there:
         changes = {field: change(getattr(episode, field))} if episode.number == 1 else {}
         writer.append(dataclasses.replace(episode, **changes))
-    assert f"episode 1 of {tmp_path / 'd'} differs at {message}" in refused(capsys, tmp_path / "d", "--verify")
+    assert f"episode 1 of {tmp_path / 'd'} differs at {message}" in refused(play.main, tmp_path / "d", "--verify")
 
 
-def test_an_episode_that_ends_otherwise(demonstrations: Demonstrations, tmp_path: Path, capsys: Any) -> None:
+def test_an_episode_that_ends_otherwise(
+    demonstrations: Demonstrations, tmp_path: Path, refused: Callable[..., str]
+) -> None:
     there = demonstrations
     spaces = there.observation_space, there.action_space
     writer = DemonstrationWriter(tmp_path / "d", *spaces, there.env, {"max_episode_steps": 5})
     writer.append(there[0])
-    assert "step 5: " in refused(capsys, tmp_path / "d", "--verify")
+    assert "step 5: " in refused(play.main, tmp_path / "d", "--verify")
 
 
 @pytest.mark.parametrize("kind", ["mp4", "gif"])
@@ -117,17 +109,19 @@ def test_stored_frames_need_no_environment(tmp_path: Path) -> None:
     assert imageio.imread(tmp_path / "d.gif").shape == (5, 384, 384, 3)
 
 
-def test_mistakes_are_one_line(demonstrations: Demonstrations, run: Path, tmp_path: Path, capsys: Any) -> None:
+def test_mistakes_are_one_line(
+    demonstrations: Demonstrations, run: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
     there = demonstrations.path
-    assert "episode=3: the data set has the episodes 0 to 2" in refused(capsys, there, "--verify", "--episode", 3)
-    assert "use a name that ends in .mp4 or .gif" in refused(capsys, there, "--video", tmp_path / "d.avi")
-    assert "it is a run" in refused(capsys, run, "--verify")
-    assert "holds no demonstrations" in refused(capsys, tmp_path)
+    assert "episode=3: the data set has the episodes 0 to 2" in refused(play.main, there, "--verify", "--episode", 3)
+    assert "use a name that ends in .mp4 or .gif" in refused(play.main, there, "--video", tmp_path / "d.avi")
+    assert "it is a run" in refused(play.main, run, "--verify")
+    assert "holds no demonstrations" in refused(play.main, tmp_path)
     imported(tmp_path / "d")
-    assert "does not say which environment" in refused(capsys, tmp_path / "d", "--verify")
+    assert "does not say which environment" in refused(play.main, tmp_path / "d", "--verify")
     blocked = tmp_path / "file"
     blocked.write_text("")
-    assert "cannot write" in refused(capsys, there, "--video", blocked / "d.mp4")
+    assert "cannot write" in refused(play.main, there, "--video", blocked / "d.mp4")
 
 
 def test_the_window(demonstrations: Demonstrations, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,8 +143,10 @@ def test_the_window(demonstrations: Demonstrations, monkeypatch: pytest.MonkeyPa
     assert shown[-1].startswith("episode 1")
 
 
-def test_no_display(demonstrations: Demonstrations, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_display(
+    demonstrations: Demonstrations, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("sys.platform", "linux")
-    assert "write a file with --video FILE.mp4" in refused(capsys, demonstrations.path)
+    assert "write a file with --video FILE.mp4" in refused(play.main, demonstrations.path)

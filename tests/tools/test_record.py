@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from key_events import press, release
 
 from agents import train
 from agents.imitation.demonstrations import book_classes, load
@@ -21,29 +22,6 @@ from tools.window import Window
 pygame = pytest.importorskip("pygame")
 
 ROOT = Path(__file__).parents[2]
-
-
-def refused(capsys: pytest.CaptureFixture, main: Any, *arguments: object) -> str:
-    """The one line that a door prints before it exits with 2."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    assert stop.value.code == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
-
-
-def event(kind: str, **values: Any) -> Any:
-    return pygame.event.Event(getattr(pygame, kind), values)
-
-
-def press(key: str) -> Any:
-    return event("KEYDOWN", key=getattr(pygame, f"K_{key}"))
-
-
-def release(key: str) -> Any:
-    return event("KEYUP", key=getattr(pygame, f"K_{key}"))
 
 
 # A person at the keyboard, whose keys are posted to SDL's event queue.
@@ -141,15 +119,15 @@ def test_the_key_state_is_stored_and_never_mutated(keyboard: Any, tmp_path: Path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs X")
-def test_no_display(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_display(tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
         monkeypatch.delenv(name, raising=False)
     arguments = ("--env", "skidpad/CartPole-v1", "--out", tmp_path / "d")
-    line = refused(capsys, record.main, *arguments)
+    line = refused(record.main, *arguments)
     assert "no display to open a window on" in line and "--driver" in line
     monkeypatch.setenv("DISPLAY", ":4711")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert "no display to open a window on" in refused(capsys, record.main, *arguments)
+    assert "no display to open a window on" in refused(record.main, *arguments)
     assert not (tmp_path / "d").exists()
 
 
@@ -256,8 +234,8 @@ def test_the_expert_drives(tmp_path: Path) -> None:
         ([], "--env"),
     ],
 )
-def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture, arguments: Any, message: str) -> None:
-    assert message in refused(capsys, record.main, *arguments, "--out", tmp_path / "d")
+def test_mistakes_are_one_line(tmp_path: Path, refused: Callable[..., str], arguments: Any, message: str) -> None:
+    assert message in refused(record.main, *arguments, "--out", tmp_path / "d")
     assert not (tmp_path / "d").exists()
 
 

@@ -5,7 +5,6 @@ second on, when the picture has zoomed in. Gymnasium steps one environment, as i
 as many cars as we do, with a thread a core, under the same actions on its own tracks.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -17,11 +16,11 @@ from numpy.typing import NDArray
 
 from agents.imitation.experts import Expert
 from envs.car_racing.env import CarRacing
-from tools.bench.measurement import SMOKE, Measurement
+from tools.bench.measurement import SMOKE, Measurement, rates
 
 LANES = 8 if SMOKE else 64
 GROWTH = (1, 16) if SMOKE else (1, 16, 256, 1024)
-ZOOM, STEPS, ROUNDS = (5, 10, 1) if SMOKE else (50, 250, 5)
+ZOOM, STEPS = (5, 10) if SMOKE else (50, 250)
 Actions = NDArray[np.float32]
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -40,21 +39,19 @@ class Candidate(NamedTuple):
 
     prepare: Callable[[], Any]
     step: Callable[[int], Any]
-    work: int  # steps of single cars in one part
+    amount: int  # steps of single cars in one part
+
+    def work(self) -> int:
+        """All `STEPS` parts."""
+        for k in range(ZOOM, ZOOM + STEPS):
+            self.step(k)
+        return self.amount * STEPS
 
 
-def rates(candidates: dict[str, Candidate]) -> dict[str, float]:
-    """Work per second of each candidate: the median of turns of `STEPS` parts that alternate between them."""
-    taken: dict[str, list[float]] = {name: [] for name in candidates}
-    for turn in range(ROUNDS + 1):  # the first fills caches
-        for name, candidate in candidates.items():
-            candidate.prepare()
-            start = time.perf_counter()
-            for k in range(ZOOM, ZOOM + STEPS):
-                candidate.step(k)
-            if turn:
-                taken[name].append(candidate.work * STEPS / (time.perf_counter() - start))
-    return {name: float(np.median(values)) for name, values in taken.items()}
+def measure(candidates: dict[str, Candidate]) -> dict[str, float]:
+    """Work per second of each candidate, whose turns begin where it was prepared."""
+    prepare = {name: candidate.prepare for name, candidate in candidates.items()}
+    return rates({name: candidate.work for name, candidate in candidates.items()}, seconds=0.0, prepare=prepare)
 
 
 def plan(lanes: int) -> Actions:
@@ -123,7 +120,7 @@ def run() -> Iterator[Measurement]:
     candidates |= {"gymnasium": gymnasium(actions), "envpool": envpool_cars(actions)}
     candidates |= {"gymnasium, not drawn": gymnasium(actions, drawn=False)}
     candidates |= {f"drawing {name}": drawing(actions, VARIANTS[name]) for name in ("exact", "fast")}
-    measured = rates(candidates)
+    measured = measure(candidates)
     for name, goals in GOALS.items():
         for other, goal in zip(("gymnasium", "envpool"), goals, strict=True):
             ratio = measured[name] / measured[other]
@@ -146,7 +143,7 @@ def run() -> Iterator[Measurement]:
         yield Measurement(f"car-racing, {name} drawing only", rate, frames, "frames/s", rate / frames, 0.0, settings)
     for lanes in GROWTH:
         actions = plan(lanes)
-        grown = rates({name: ours(actions, VARIANTS[name]) for name in ("none", "fast", "exact")})
+        grown = measure({name: ours(actions, VARIANTS[name]) for name in ("none", "fast", "exact")})
         for name, rate in grown.items():
             ratio = rate / measured[name]
             title = f"car-racing, {name}, {lanes} cars, against {LANES}"

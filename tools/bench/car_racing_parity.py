@@ -37,6 +37,12 @@ def drivers(env: CarRacing, seed: int) -> dict[str, Driver]:
     }
 
 
+def choose(drive: Driver, env: CarRacing, step: int, continuous: bool) -> Any:
+    """The driver's action: (3,) float32, or the nearest of Gymnasium's five."""
+    action = np.asarray(drive(env, step), np.float32)
+    return action if continuous else int(np.abs(DISCRETE_ACTIONS - action).sum(axis=1).argmin())
+
+
 def compare(driver: str, continuous: bool, randomize: bool, seed: int, differences: list[float]) -> tuple[int, int]:
     """Steps of an episode, and how many of them were equal; appends the differences of fast pictures."""
     settings: dict[str, Any] = {"continuous": continuous, "domain_randomize": randomize}
@@ -47,9 +53,7 @@ def compare(driver: str, continuous: bool, randomize: bool, seed: int, differenc
     drive = drivers(ours, seed)[driver]
     equal = int(np.array_equal(mine, picture))
     for step in range(STEPS):
-        action: Any = np.asarray(drive(ours, step), np.float32)
-        if not continuous:
-            action = int(np.abs(DISCRETE_ACTIONS - action).sum(axis=1).argmin())
+        action = choose(drive, ours, step, continuous)
         picture, reward, terminated, truncated, _ = theirs.step(action)
         observations, rewards, ended, cut, infos = ours.step(np.array([action]))
         hull = theirs.unwrapped.car.hull

@@ -1,7 +1,7 @@
 """What a benchmark returns, and how rates are taken: ours and the peer in turns, in one process."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,20 +39,29 @@ class Measurement:
         }
 
 
-def rates(candidates: dict[str, Callable[[], int]], seconds: float = 1.0, rounds: int = 5) -> dict[str, float]:
+def rates(
+    candidates: dict[str, Callable[[], int]],
+    seconds: float = 1.0,
+    rounds: int = 5,
+    prepare: Mapping[str, Callable[[], Any]] | None = None,
+) -> dict[str, float]:
     """Work per second of each candidate, the median of several turns that alternate between them.
 
     Args:
         candidates: name -> a function that does some work and returns how much.
-        seconds: of a turn.
+        seconds: of a turn; 0 for one call of the function.
+        prepare: what to do before a candidate's turn, while the clock stands still.
     """
     if SMOKE:
         seconds, rounds = 0.01, 1
     taken: dict[str, list[float]] = {name: [] for name in candidates}
-    for work in candidates.values():
+    before = {name: (prepare or {}).get(name, lambda: None) for name in candidates}
+    for name, work in candidates.items():
+        before[name]()
         work()  # warm caches, compiled kernels, lazy imports
     for _ in range(rounds):
         for name, work in candidates.items():
+            before[name]()
             done, start = 0, time.perf_counter()
             while (elapsed := time.perf_counter() - start) < seconds or not done:
                 done += work()

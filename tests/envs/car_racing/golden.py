@@ -35,8 +35,8 @@ def record(driver: str, keywords: dict[str, Any], seed: int) -> dict[str, NDArra
     """Drive the original: actions, rewards, ends, poses (x, y, angle), digests of all pictures."""
     import gymnasium as gym
 
-    from envs.car_racing.env import DISCRETE_ACTIONS, CarRacing
-    from tools.bench.car_racing_parity import drivers
+    from envs.car_racing.env import CarRacing
+    from tools.bench.car_racing_parity import choose, drivers
 
     theirs: Any = gym.make("CarRacing-v3", **keywords).unwrapped
     ours = CarRacing(**keywords)  # only to ask the drivers
@@ -46,9 +46,7 @@ def record(driver: str, keywords: dict[str, Any], seed: int) -> dict[str, NDArra
     columns: dict[str, list[Any]] = {name: [] for name in ("actions", "rewards", "terminated", "poses")}
     digests = [digest(picture)]
     for step in range(STEPS):
-        action: Any = np.asarray(drive(ours, step), np.float32)
-        if not keywords.get("continuous", True):
-            action = int(np.abs(DISCRETE_ACTIONS - action).sum(axis=1).argmin())
+        action = choose(drive, ours, step, keywords.get("continuous", True))
         picture, reward, terminated, _, _ = theirs.step(action)
         ours.step(np.array([action]))
         hull = theirs.car.hull
