@@ -70,6 +70,48 @@ class Common:
         require(self.checkpoint_every >= 0, "checkpoint_every", self.checkpoint_every, "use 0 or more")
 
 
+@dataclass(frozen=True)
+class Online(Common):
+    """Settings of every algorithm that trains a network in the environments it acts in."""
+
+    total_steps: int = 100_000
+    """Environment steps of the run, all lanes together; never exceeded."""
+    lanes: int = 16
+    """Environments stepped together."""
+    discount: float = 0.99
+    """Weight of the next step's value, gamma, 0 to 1."""
+    transforms: tuple[str, ...] = ()
+    """What the network sees of an observation, in this order: gray, crop:A:B:C:D, resize:H:W, stack:K, repeat:K."""
+    backbone: str = "mlp"
+    """Network between observation and head, a name in `supervised.backbones`."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Units of the hidden layers of the "mlp" backbone."""
+    activation: str = "tanh"
+    """Activation of the "mlp" backbone: relu, tanh, elu or silu."""
+    evaluate_every: int = 10_000
+    """Environment steps between greedy evaluations during training, on seeds of their own; 0: none."""
+    evaluate_episodes: int = 10
+    """Episodes of such an evaluation."""
+    stop_return: float | None = None
+    """Training ends when such an evaluation's mean return reaches this and 100 other episodes confirm it; None: the
+    environment's own threshold (Gymnasium's `reward_threshold`, 475 for CartPole-v1), where it has one; inf: never."""
+    log_every: int = 1_000
+    """Environment steps between lines of metrics."""
+    threads: int = 1
+    """Threads of torch and numba; small networks are fastest with one."""
+    device: str = "cpu"
+    """Where the network lives: "cpu" or "cuda"."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("total_steps", "lanes", "evaluate_episodes", "log_every"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
+        require(self.evaluate_every >= 0, "evaluate_every", self.evaluate_every, "use 0 or more")
+        require(0 <= self.discount <= 1, "discount", self.discount, "use a number from 0 to 1")
+        room = f"use at least one step of every lane ({self.lanes})"
+        require(self.total_steps >= self.lanes, "total_steps", self.total_steps, room)
+
+
 def to_json(config: Any) -> dict[str, Any]:
     """A configuration as JSON-able dictionary; a callable environment is stored by name only."""
     values = dataclasses.asdict(config)

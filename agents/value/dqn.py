@@ -9,7 +9,6 @@ what rewards can add up to, and training ends when the environment's reward thre
 """
 
 import copy
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.evaluation import evaluate
+from agents.progress import Episodes, Examiner, crossed
 from agents.replay import Replay
 from agents.rollout import Rollout, make_lanes
-from agents.settings import CONFIRMATION_SEED, VALIDATION_SEED, Common
+from agents.settings import Online
 from agents.transforms import Transforms, action_repeat
 from supervised import backbones
 from supervised.training.checkpoint import ChunkLog
@@ -43,15 +42,9 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Config(Common):
+class Config(Online):
     """DQN: action values by a network, learnt from replayed transitions."""
 
-    total_steps: int = 100_000
-    """Environment steps of the run, all lanes together; never exceeded."""
-    lanes: int = 16
-    """Environments stepped together."""
-    discount: float = 0.99
-    """Weight of the next step's value, gamma, 0 to 1."""
     learning_rate: float = 4e-3
     """Adam's step size at the start."""
     learning_rate_end: float = 0.0
@@ -82,55 +75,24 @@ class Config(Common):
     """Keep targets within what the rewards seen so far can add up to, r / (1 - discount): values cannot run away."""
     terminal_reward: float | None = None
     """Reward that replaces the environment's at a terminal state (the book: -1); None keeps the environment's."""
-    transforms: tuple[str, ...] = ()
-    """What the network sees of an observation, in this order: gray, crop:A:B:C:D, resize:H:W, stack:K, repeat:K."""
-    backbone: str = "mlp"
-    """Network between observation and action values, a name in `supervised.backbones`."""
     hidden: tuple[int, ...] = (128, 128)
     """Units of the hidden layers of the "mlp" backbone."""
     activation: str = "relu"
     """Activation of the "mlp" backbone: relu, tanh, elu or silu."""
     evaluate_every: int = 2_048
     """Environment steps between greedy evaluations during training, on seeds of their own; 0: none."""
-    evaluate_episodes: int = 10
-    """Episodes of such an evaluation."""
-    stop_return: float | None = None
-    """Training ends when such an evaluation's mean return reaches this and 100 other episodes confirm it; None: the
-    environment's own threshold (Gymnasium's `reward_threshold`, 475 for CartPole-v1), where it has one; inf: never."""
-    log_every: int = 1_000
-    """Environment steps between lines of metrics."""
-    threads: int = 1
-    """Threads of torch and numba; small networks are fastest with one."""
-    device: str = "cpu"
-    """Where the network lives: "cpu" or "cuda"."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in (
-            "total_steps",
-            "lanes",
-            "batch_size",
-            "replay_size",
-            "train_every",
-            "updates",
-            "log_every",
-        ):
+        for name in ("batch_size", "replay_size", "train_every", "updates"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
-        for name in (
-            "learning_starts",
-            "target_every",
-            "epsilon_steps",
-            "evaluate_every",
-            "max_gradient_norm",
-        ):
+        for name in ("learning_starts", "target_every", "epsilon_steps", "max_gradient_norm"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
-        for name in ("discount", "epsilon_start", "epsilon_end"):
+        for name in ("epsilon_start", "epsilon_end"):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "use a number from 0 to 1")
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
         require(self.learning_rate_end >= 0, "learning_rate_end", self.learning_rate_end, "use 0 or more")
         require(self.loss in LOSSES, "loss", self.loss, f"use one of {', '.join(LOSSES)}")
-        room = f"use at least one step of every lane ({self.lanes})"
-        require(self.total_steps >= self.lanes, "total_steps", self.total_steps, room)
 
 
 LOSSES = {"huber": F.smooth_l1_loss, "squared": F.mse_loss}
@@ -244,15 +206,12 @@ def train(config: Config, run: Run | None = None) -> Agent:
     replay_log = ChunkLog(run.folder / "checkpoints" / "replay" if run.folder else None)
     replay = Replay(config.replay_size, rollout.space, rollout.env.single_action_space, replay_log)
     rng = generators(config.seed, "replay")["replay"]
-    recent: deque[tuple[float, int]] = deque(maxlen=100)
-    threshold = _threshold(config)
-    step = episodes = 0
+    episodes, examiner, step = Episodes(), Examiner(config), 0
 
     def state() -> dict[str, Any]:
         return {
             "step": step,
-            "episodes": episodes,
-            "recent": list(recent),
+            "episodes": episodes.state_dict(),
             "agent": agent.state_dict(),
             "learner": learner.state_dict(),
             "rollout": rollout.state_dict(),
@@ -261,8 +220,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
         }
 
     if saved := run.restore(check=lambda saved: replay.load_state_dict(saved["replay"])):
-        step, episodes = saved["step"], saved["episodes"]
-        recent.extend((episode_return, length) for episode_return, length in saved["recent"])
+        step = saved["step"]
+        episodes.load_state_dict(saved["episodes"])
         agent.load_state_dict(saved["agent"])
         learner.load_state_dict(saved["learner"])
         rollout.load_state_dict(saved["rollout"])
@@ -276,43 +235,21 @@ def train(config: Config, run: Run | None = None) -> Agent:
         if config.terminal_reward is not None:
             transitions.rewards[transitions.terminated] = config.terminal_reward
         replay.add(transitions)
-        recent.extend(zip(rollout.finished_returns.tolist(), rollout.finished_lengths.tolist(), strict=True))
-        episodes += len(rollout.finished_returns)
+        episodes.add(rollout)
         before, step = step, step + config.lanes
-
-        def passed(every: int, before: int = before, step: int = step) -> int:
-            return step // every - before // every if every else 0
-
         if step > config.learning_starts:
             left = 1 - step / config.total_steps
             learning_rate = config.learning_rate_end + left * (config.learning_rate - config.learning_rate_end)
-            for _ in range(passed(config.train_every) * config.updates):
+            for _ in range(crossed(before, step, config.train_every) * config.updates):
                 learner.update(replay, learning_rate, rng)
-        if passed(config.log_every):
-            returns, lengths = zip(*recent, strict=True) if recent else ((float("nan"),), (float("nan"),))
-            means = {"episode_return": float(np.mean(returns)), "episode_length": float(np.mean(lengths))}
-            run.log(step, {**means, "episodes": episodes, "epsilon": agent.epsilon, **learner.metrics})
+        if crossed(before, step, config.log_every):
+            run.log(step, {**episodes.metrics(), "epsilon": agent.epsilon, **learner.metrics})
         run.progress(step)
-        if passed(config.evaluate_every):
-            measured = _greedy_return(agent, config, config.evaluate_episodes, VALIDATION_SEED)
-            run.log(step, {"evaluation_return": measured})
-            if measured >= threshold and _greedy_return(agent, config, 100, CONFIRMATION_SEED) >= threshold:
-                break
+        if crossed(before, step, config.evaluate_every) and examiner.solved(agent, run, step):
+            break
         run.checkpoint(step, state, config.checkpoint_every)
     run.finish(step, state)
     return agent
-
-
-def _greedy_return(agent: Agent, config: Config, episodes: int, seed: int) -> float:
-    return evaluate(agent, config.env, config.env_kwargs, episodes=episodes, seed=seed)["mean"]
-
-
-def _threshold(config: Config) -> float:
-    """The mean return that counts as solved; infinite where nobody says."""
-    if config.stop_return is not None:
-        return config.stop_return
-    known = gym.spec(config.env.rpartition(":")[2]).reward_threshold if isinstance(config.env, str) else None
-    return float("inf") if known is None else known
 
 
 class Learner:
