@@ -74,6 +74,8 @@ def _main(arguments: list[str]) -> None:
     print(f"return   mean {result['mean']:.2f}   95 % interval {low:.2f} to {high:.2f}")
     print(f"         std {result['std']:.2f}   interquartile mean {result['iqm']:.2f}")
     print(f"length   mean {np.mean(lengths):.1f}   shortest {min(lengths)}   longest {max(lengths)}")
+    if "laps" in result:
+        print(f"laps     {result['laps']} / {episodes}")
     print(f"time     {wall:.2f} s")
     target = options.json or options.run / "evaluation.json"
     atomic_write(target, json.dumps(result, indent=1) + "\n")

@@ -41,8 +41,9 @@ def evaluate(
     """Play ``episodes`` episodes greedily; episode k is seeded ``seed + k``.
 
     Returns:
-        ``mean std iqm ci95`` of the undiscounted returns, ``lengths`` and ``returns`` (lists, in the order of the
-        seeds) and ``seeds``.
+        ``mean std iqm ci95`` of the undiscounted returns, ``lengths`` (decisions: with ``repeat:K`` a K-th of the
+        steps) and ``returns`` (lists, in the order of the seeds) and ``seeds``; where the environment tells of laps,
+        as CarRacing does, ``laps``: the number of episodes that ended with a complete one.
     """
     batch = playground(policy, env, min(lanes, episodes), env_kwargs or {})
     player = Player(policy)
@@ -51,14 +52,17 @@ def evaluate(
     observations, _ = batch.reset(seed=[seed + int(episode) for episode in playing])  # type: ignore[arg-type]
     waiting = batch.num_envs
     counted, done = np.ones((2, batch.num_envs), np.bool_)
+    laps = None
     while counted.any():
         actions = player.act(observations, started=done)
-        observations, rewards, terminated, truncated, _ = batch.step(actions)
+        observations, rewards, terminated, truncated, infos = batch.step(actions)
         returns[playing[counted]] += rewards[counted]
         lengths[playing[counted]] += 1
         done = terminated | truncated
         if not done.any():
             continue
+        if "lap_finished" in infos:
+            laps = (laps or 0) + int((infos["lap_finished"] & infos["_lap_finished"] & counted).sum())
         seeds = [seed + int(episode) for episode in playing]
         for lane in np.flatnonzero(done):
             counted[lane] &= waiting < episodes
@@ -67,7 +71,9 @@ def evaluate(
                 waiting += 1
         observations, _ = batch.reset(seed=seeds, options={"reset_mask": done})  # type: ignore[arg-type]
     batch.close()
-    return {**summarise(returns, lengths), "returns": returns.tolist(), "seeds": [seed, seed + episodes - 1]}
+    told = {} if laps is None else {"laps": laps}
+    seeds = [seed, seed + episodes - 1]
+    return {**summarise(returns, lengths), "returns": returns.tolist(), "seeds": seeds, **told}
 
 
 def playground(
@@ -82,10 +88,15 @@ BLOCK = 16  # rows of every call of a policy
 
 
 class Player:
-    """A policy that plays lanes, with the frames it remembers of each."""
+    """A policy that plays lanes, with the frames it remembers of each, and its own state where it keeps one.
+
+    A policy with a memory has ``initial_state(lanes) -> state (lanes, ...)`` and ``act_with_state(observations, state,
+    starts, deterministic) -> (actions, state)`` besides `act`; ``starts`` says where an episode begins.
+    """
 
     def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+        self._policy: Any = policy
+        self._state: Array | None = None
         self._stack = FrameStack(getattr(policy.transform, "stack", 1))
 
     def act(self, raw: Any, started: Array) -> Array:
@@ -101,6 +112,13 @@ class Player:
         observations = self._stack.see(self._policy.transform(raw), started)
         padding = -len(observations) % BLOCK
         padded = np.concatenate([observations, np.repeat(observations[:1], padding, axis=0)])
-        firsts = range(0, len(padded), BLOCK)
-        blocks = [self._policy.act(padded[first : first + BLOCK], deterministic=True) for first in firsts]
+        parts = [slice(first, first + BLOCK) for first in range(0, len(padded), BLOCK)]
+        if hasattr(self._policy, "act_with_state"):
+            state = self._policy.initial_state(len(padded)) if self._state is None else self._state
+            starts = np.append(started, np.zeros(padding, np.bool_))
+            both = [self._policy.act_with_state(padded[k], state[k], starts[k], deterministic=True) for k in parts]
+            blocks, states = zip(*both, strict=True)
+            self._state = np.concatenate(states)
+        else:
+            blocks = tuple(self._policy.act(padded[k], deterministic=True) for k in parts)
         return np.concatenate(blocks)[: len(observations)]

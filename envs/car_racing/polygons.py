@@ -127,8 +127,9 @@ def outline_quad(corners: Array, low: int, high: int, spans: Array, pixels: Arra
             alpha = (255 * (255 - weight)) >> 8
             for _ in range(2):
                 if alpha > 0 and low <= y <= high and 0 <= x <= _RIGHT:
-                    pixels[count, 0], pixels[count, 1], pixels[count, 2] = y, x, alpha
-                    count += x < spans[y - low, 1] or x > spans[y - low, 2]
+                    row, place = np.uint64(y - low), np.uint64(count)
+                    pixels[place, 0], pixels[place, 1], pixels[place, 2] = y, x, alpha
+                    count += x < spans[row, 1] or x > spans[row, 2]
                 x, y, alpha = x + across, y + up, (255 * weight) >> 8
     return count
 

@@ -23,6 +23,7 @@ from envs.car_racing.window import (
     blend_pixels,
     clear,
     fill_spans,
+    make_room,
     shrink,
 )
 
@@ -71,6 +72,7 @@ def _paint_quad(corners: Array, color: int, lowest: int, window: Window) -> None
     high = min(max(corners[0, 1], corners[1, 1], corners[2, 1], corners[3, 1]), HEIGHT - 1)
     if left >= WIDTH or right < 0 or low > high:
         return
+    make_room(window)
     spans = fill_quad(corners, low, high, window.spans)
     blend_pixels(window, outline_quad(corners, low, high, window.spans, window.pixels), color)
     fill_spans(window, spans, color)

@@ -5,6 +5,8 @@ colour, so the window holds, for each row, 96 cells: either a colour, or the num
 The pixel that a cell's edge cuts belongs to both neighbours. A colour is 0xBBGGRR, so that its bytes are R, G, B, 0.
 
 Rows count from the bottom: Gymnasium paints the world so and turns the window over at the end.
+
+Indices are unsigned in the loops that matter: numba then leaves out what negative ones would need.
 """
 
 from typing import NamedTuple
@@ -17,6 +19,8 @@ from envs.batched import Array
 WIDTH, HEIGHT = 1000, 800
 COLUMNS = 96  # cells of a row, and rows and columns of the shrunken picture
 SLOTS = 16  # pixels that a strip has room for; a cell has 11 or 12
+STRIPS = 2 * HEIGHT * COLUMNS  # room for the strips of all cells, and for as many that have been covered since
+_MOST_OF_A_POLYGON = 20_000  # strips that one polygon may need
 
 ONE = 16384  # weights are in 1/16384 of a pixel, as in pygame-ce's smoothscale
 _RED_BLUE, _GREEN = 0xFF00FF, 0x00FF00
@@ -35,9 +39,11 @@ def divide(pixels: int) -> tuple[Array, Array, Array, int]:
 
 _FIRST, _LAST, _TAIL, _SCALE = divide(WIDTH)
 _FIRST_ROW, _LAST_ROW, _TAIL_OF_ROW, _ROW_SCALE = divide(HEIGHT)
-_CELL = np.searchsorted(_LAST, np.arange(WIDTH))  # of a pixel; where two have it, the left one
-_FIRST_WHOLE = np.searchsorted(_FIRST, np.arange(WIDTH))  # first cell that lies right of a pixel's left side
-_LAST_WHOLE = np.searchsorted(_LAST, np.arange(WIDTH), side="right") - 1  # last cell that ends at or before a pixel
+_CELL = np.searchsorted(_LAST, np.arange(WIDTH)).astype(np.int32)  # of a pixel; where two have it, the left one
+_FIRST_WHOLE = np.searchsorted(_FIRST, np.arange(WIDTH)).astype(np.int32)  # first cell right of a pixel's left side
+_LAST_WHOLE = (np.searchsorted(_LAST, np.arange(WIDTH), side="right") - 1).astype(np.int32)  # last cell that ends there
+_FIRST, _LAST, _TAIL = _FIRST.astype(np.int32), _LAST.astype(np.int32), _TAIL.astype(np.int32)
+_HEAD = (ONE - np.append(0, _TAIL[:-1])).astype(np.int32)  # weight of a cell's first pixel
 _slots = np.arange(SLOTS) + _FIRST[:, None]
 _INSIDE = np.where((_slots > _FIRST[:, None]) & (_slots < _LAST[:, None]), np.int32(0xFFFFFF), np.int32(0))
 
@@ -46,9 +52,9 @@ class Window(NamedTuple):
     """A picture in the making. Only `clear` makes it valid."""
 
     cells: Array  # (HEIGHT * COLUMNS,) int32: colour, or ~ the number of a strip
-    strips: Array  # (HEIGHT * COLUMNS, SLOTS) int32: colours
-    owners: Array  # (HEIGHT * COLUMNS + 1,) int32: the cell of each strip in use; the last entry counts those
-    reserved: Array  # (HEIGHT * COLUMNS,) int32: the strip whose owner the cell is, if it has had one
+    strips: Array  # (STRIPS, SLOTS) int32: colours
+    owners: Array  # (STRIPS,) int32: the cell that each strip was laid out for
+    used: Array  # (1,) int32: strips laid out so far
     spans: Array  # (5 * HEIGHT, 3) int32: scratch, room for the spans of a polygon of up to eight corners
     pixels: Array  # (8 * WIDTH, 3) int32: scratch, room for the outline of a quad
 
@@ -56,12 +62,11 @@ class Window(NamedTuple):
 @njit(cache=True, nogil=True)
 def allocate_window() -> Window:
     """A window's memory; `clear` makes it a picture."""
-    cells = HEIGHT * COLUMNS
     return Window(
-        np.empty(cells, np.int32),
-        np.empty((cells, SLOTS), np.int32),
-        np.empty(cells + 1, np.int32),
-        np.zeros(cells, np.int32),
+        np.empty(HEIGHT * COLUMNS, np.int32),
+        np.empty((STRIPS, SLOTS), np.int32),
+        np.empty(STRIPS, np.int32),
+        np.zeros(1, np.int32),
         np.empty((5 * HEIGHT, 3), np.int32),
         np.empty((8 * WIDTH, 3), np.int32),
     )
@@ -70,26 +75,40 @@ def allocate_window() -> Window:
 @njit(cache=True, nogil=True)
 def clear(window: Window, color: int) -> None:
     """Paint all of the window."""
-    window.cells[:] = color
-    window.owners[-1] = 0
+    cells, value = window.cells, np.int32(color)
+    for cell in range(np.uint64(HEIGHT * COLUMNS)):
+        cells[cell] = value
+    window.used[0] = 0
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _strip_of(cells: Array, strips: Array, owners: Array, reserved: Array, cell: int) -> int:
+@njit(cache=True, nogil=True)
+def make_room(window: Window) -> None:
+    """Forget strips that have been covered, if there is no room for those of another polygon."""
+    if window.used[0] <= STRIPS - _MOST_OF_A_POLYGON:
+        return
+    kept = 0
+    for strip in range(window.used[0]):
+        cell = window.owners[strip]
+        if window.cells[cell] == ~strip:
+            window.strips[kept] = window.strips[strip]
+            window.owners[kept] = cell
+            window.cells[cell] = ~kept
+            kept += 1
+    window.used[0] = kept
+
+
+@njit(cache=True, nogil=True)
+def _strip_of(cells: Array, strips: Array, owners: Array, used: Array, cell: np.uint64) -> np.uint64:
     """The number of a cell's strip, laid out if the cell was of one colour."""
-    value = cells[cell]
-    strip = ~value
-    if value >= 0:
-        # A cell that was mixed, then covered, takes its strip again; so there are never more strips than cells.
-        strip = reserved[cell]
-        if strip >= owners[HEIGHT * COLUMNS] or owners[strip] != cell:
-            strip = owners[HEIGHT * COLUMNS]
-            owners[HEIGHT * COLUMNS] = strip + 1
-            owners[strip] = cell
-            reserved[cell] = strip
-        for slot in range(SLOTS):
-            strips[strip, slot] = value
-        cells[cell] = ~strip
+    color = cells[cell]
+    if color < 0:
+        return np.uint64(~color)
+    strip = np.uint64(used[0])
+    used[0] += 1
+    owners[strip] = cell
+    cells[cell] = ~np.int32(strip)
+    for slot in range(np.uint64(SLOTS)):
+        strips[strip, slot] = color
     return strip
 
 
@@ -99,24 +118,26 @@ def fill_spans(window: Window, count: int, color: int) -> None:
 
     Columns outside the window are left out; rows must lie in it.
     """
-    cells, strips, owners, reserved, spans, _ = window
-    for i in range(count):
-        left, right = max(spans[i, 1], 0), min(spans[i, 2], WIDTH - 1)
+    cells, strips, owners, used, spans = window.cells, window.strips, window.owners, window.used, window.spans
+    color = np.int32(color)
+    for i in range(np.uint64(count)):
+        left, right = max(spans[i, 1], np.int32(0)), min(spans[i, 2], np.int32(WIDTH - 1))
         if left > right:
             continue
-        cell = spans[i, 0] * COLUMNS
-        begin, end = _FIRST_WHOLE[left], _LAST_WHOLE[right]
-        for column in range(begin, end + 1):
-            cells[cell + column] = color
+        row = np.uint64(spans[i, 0]) * np.uint64(COLUMNS)
+        begin, end = _FIRST_WHOLE[np.uint64(left)], _LAST_WHOLE[np.uint64(right)]
+        for cell in range(row + np.uint64(begin), row + np.uint64(end + 1)):
+            cells[cell] = color
         for side in range(2):  # the cells at the ends, which may be the same; a row's ends have none
-            column = begin - 1 if side == 0 else end + 1
-            if column < 0 or column >= COLUMNS or (side == 1 and column < begin):
+            cut = begin - 1 if side == 0 else end + 1
+            if cut < 0 or cut >= COLUMNS or (side == 1 and cut < begin):
                 continue
-            strip = _strip_of(cells, strips, owners, reserved, cell + column)
+            column = np.uint64(cut)
+            strip = _strip_of(cells, strips, owners, used, row + column)
             first, last = np.int32(left - _FIRST[column]), np.int32(right - _FIRST[column])
-            for slot in range(np.int32(SLOTS)):
-                old = strips[strip, slot]
-                strips[strip, slot] = color if first <= slot <= last else old
+            for place in range(np.int32(SLOTS)):
+                old = strips[strip, np.uint64(place)]
+                strips[strip, np.uint64(place)] = color if first <= place <= last else old
 
 
 @njit(cache=True, nogil=True)
@@ -125,23 +146,24 @@ def blend_pixels(window: Window, count: int, color: int) -> None:
 
     Alpha is in 1/256.
     """
-    cells, strips, owners, reserved, _, pixels = window
-    for i in range(count):
-        x, alpha = pixels[i, 1], pixels[i, 2]
-        column = _CELL[x]
-        cell = pixels[i, 0] * COLUMNS + column
+    cells, strips, owners, used, pixels = window.cells, window.strips, window.owners, window.used, window.pixels
+    color, low_bytes = np.int32(color), np.uint32(0xFF)
+    red_blue, green = np.uint32(color & _RED_BLUE), np.uint32(color & _GREEN) >> np.uint32(8)
+    for i in range(np.uint64(count)):
+        x, alpha = np.uint64(pixels[i, 1]), np.uint32(pixels[i, 2])
+        column = np.uint64(_CELL[x])
+        cell = np.uint64(pixels[i, 0]) * np.uint64(COLUMNS) + column
         if cells[cell] == color:
             continue
-        strip = _strip_of(cells, strips, owners, reserved, cell)
-        slot = x - _FIRST[column]
-        old = strips[strip, slot]
+        strip = _strip_of(cells, strips, owners, used, cell)
+        slot, rest = x - np.uint64(_FIRST[column]), np.uint32(256) - alpha
+        old = np.uint32(strips[strip, slot])
         # old + (color - old) * alpha / 256, rounded down, in every channel
-        red_blue = ((old & _RED_BLUE) * (256 - alpha) + (color & _RED_BLUE) * alpha) >> 8
-        green = ((old & _GREEN) * (256 - alpha) + (color & _GREEN) * alpha) >> 8
-        new = (red_blue & _RED_BLUE) | (green & _GREEN)
+        mixed = (((old & np.uint32(_RED_BLUE)) * rest + red_blue * alpha) >> np.uint32(8)) & np.uint32(_RED_BLUE)
+        new = mixed | (((old >> np.uint32(8)) & low_bytes) * rest + green * alpha) & np.uint32(_GREEN)
         strips[strip, slot] = new
-        if x == _LAST[column] and column < COLUMNS - 1:
-            strips[_strip_of(cells, strips, owners, reserved, cell + 1), 0] = new
+        if x == np.uint64(_LAST[column]) and column < np.uint64(COLUMNS - 1):
+            strips[_strip_of(cells, strips, owners, used, cell + np.uint64(1)), 0] = new
 
 
 @njit(cache=True, nogil=True)
@@ -150,26 +172,26 @@ def _shrink_strips(window: Window) -> None:
 
     A cell of the level v shrinks to v - 1, or 0, at every place of the row.
     """
-    for strip in range(window.owners[-1]):
-        cell = window.owners[strip]
-        if window.cells[cell] != ~strip:
+    cells, strips = window.cells, window.strips
+    for strip in range(np.uint64(window.used[0])):
+        cell = np.uint64(window.owners[strip])
+        if cells[cell] != ~np.int32(strip):
             continue  # covered since
-        column = cell % COLUMNS
+        column = cell % np.uint64(COLUMNS)
         red_blue, green = np.int32(0), np.int32(0)
-        for slot in range(SLOTS):
-            pixel = window.strips[strip, slot] & _INSIDE[column, slot]
-            red_blue += np.int32(pixel & _RED_BLUE)
-            green += np.int32(pixel >> 8 & 255)
-        head, tail = window.strips[strip, 0], window.strips[strip, _LAST[column] - _FIRST[column]]
-        head_weight = ONE - _TAIL[column - 1] if column > 0 else ONE
+        for slot in range(np.uint64(SLOTS)):
+            pixel = strips[strip, slot] & _INSIDE[column, slot]
+            red_blue += pixel & np.int32(_RED_BLUE)
+            green += pixel >> np.int32(8) & np.int32(255)
+        head, tail = strips[strip, 0], strips[strip, np.uint64(_LAST[column] - _FIRST[column])]
         sums = (red_blue & 0xFFFF, green, red_blue >> 16)
         value = 0
         for channel in range(3):
             shift = 8 * channel
-            total = sums[channel] + ((head >> shift & 255) * head_weight >> 14)
+            total = sums[channel] + ((head >> shift & 255) * _HEAD[column] >> 14)
             total += (tail >> shift & 255) * _TAIL[column] >> 14
             value |= ((total * _SCALE >> 16) + 1) << shift
-        window.cells[cell] = value
+        cells[cell] = value
 
 
 @njit(cache=True, nogil=True)

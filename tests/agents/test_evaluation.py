@@ -51,3 +51,49 @@ def test_training_evaluations_do_not_disturb_training() -> None:
     quiet = dqn.train(config)
     watched = dqn.train(dataclasses.replace(config, evaluate_every=400, evaluate_episodes=3))
     assert all((a == b).all() for a, b in zip(quiet.network.parameters(), watched.network.parameters(), strict=True))
+
+
+class Counter:
+    """Remembers how many steps of the episode it has seen, and goes right on every third."""
+
+    transform = staticmethod(np.asarray)
+
+    def initial_state(self, lanes: int) -> np.ndarray:
+        return np.full((lanes, 1), -1.0)
+
+    def act_with_state(
+        self, observations: np.ndarray, state: np.ndarray, starts: np.ndarray, deterministic: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        assert len(observations) == BLOCK and deterministic
+        state = np.where(starts[:, None], 0, state + 1)
+        return (state[:, 0] % 3 == 2).astype(np.int64), state
+
+
+@pytest.mark.parametrize("lanes", [1, 5, 17])
+def test_a_policy_with_memory_begins_anew_with_every_episode(lanes: int) -> None:
+    result = evaluate(Counter(), "skidpad/CartPole-v1", episodes=20, seed=10_000, lanes=lanes)
+    expected = []
+    for episode in range(20):
+        env = gym.make("CartPole-v1")
+        env.reset(seed=10_000 + episode)
+        length, over = 0, False
+        while not over:
+            _, _, terminated, truncated, _ = env.step(int(length % 3 == 2))
+            length, over = length + 1, terminated or truncated
+        expected.append(length)
+    assert result["lengths"] == expected
+
+
+class Coast:
+    """Waits until time runs out."""
+
+    transform = staticmethod(np.asarray)
+
+    def act(self, observations: np.ndarray, deterministic: bool = False) -> np.ndarray:
+        return np.zeros((len(observations), 3), np.float32)
+
+
+def test_laps_are_counted_where_the_environment_tells_of_them() -> None:
+    kwargs = {"observation": "none", "max_episode_steps": 30}
+    assert evaluate(Coast(), "skidpad/CarRacing-v0", kwargs, episodes=3)["laps"] == 0
+    assert "laps" not in evaluate(Upright(), "skidpad/CartPole-v1", episodes=1)
