@@ -1,9 +1,10 @@
 """Evaluate a run: ``python -m agents.evaluate RUN [--env ID] [--episodes 100] [--require "mean>=475"] ...``."""
 
+import itertools
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,10 +18,10 @@ from agents.registry import find
 from agents.rollout import make_lanes
 from agents.settings import FIRST_EVALUATION_SEED, from_json
 from supervised.training.checkpoint import atomic_write
-from supervised.training.doors import SMOKE, door, parse
+from supervised.training.doors import SMOKE, Rules, door, parse
 from supervised.training.errors import UserError, require, writing
 from supervised.training.run import read_config, read_finished, read_state
-from supervised.training.statistics import requirement
+from supervised.training.statistics import judge, requirement
 
 PROG = "python -m agents.evaluate"
 
@@ -37,7 +38,7 @@ class Options:
     """Number of episodes."""
     seed: int = FIRST_EVALUATION_SEED
     """Episode k is seeded SEED + k; training seeds are below 10,000."""
-    require: Annotated[tuple[str, ...], tyro.conf.arg(metavar="RULE")] = ()
+    require: Rules = ()
     """Requirements such as "mean>=475" or "ci95_low>450"; exit code 1 when one is missed."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Where to write the result (default: evaluation.json in the run's folder)."""
@@ -56,7 +57,7 @@ def _main(arguments: list[str]) -> None:
     options = parse(Options, arguments, prog=PROG, description=description)
     require(options.episodes >= 1, "episodes", options.episodes, "use at least 1")
     require(options.seed >= 0, "seed", options.seed, "use 0 or more")
-    requirements = [requirement(text) for text in options.require]
+    requirements = [requirement(text) for text in itertools.chain.from_iterable(options.require)]
     episodes = min(options.episodes, 3) if SMOKE else options.episodes
     agent, env, kwargs = load(options.run, options.env)
 
@@ -82,11 +83,7 @@ def _main(arguments: list[str]) -> None:
     print(f"written  {target}")
     for path in film(agent, env, kwargs, options.run / "videos", options.video, options.seed):
         print(f"video    {path}")
-    missed = [text for text, one in zip(options.require, requirements, strict=True) if not one.check(result)]
-    for text in options.require:
-        print(f"{'missed' if text in missed else 'met'}: {text}")
-    if missed:
-        raise SystemExit(1)
+    judge(requirements, result)
 
 
 def load(run: Path, env: str | None = None) -> tuple[Policy, Any, dict[str, Any]]:
@@ -121,18 +118,22 @@ def film(policy: Policy, env: str, kwargs: dict[str, Any], folder: Path, episode
     batch = playground(policy, env, 1, {**kwargs, "render_mode": "rgb_array"})
     for episode in range(seed, seed + episodes):
         paths.append(folder / f"episode-{episode}.mp4")
-        write_video(paths[-1], pictures(policy, batch, episode), int(batch.metadata.get("render_fps", 30)))
+        write_video(paths[-1], pictures(Player(policy).act, batch, episode), int(batch.metadata.get("render_fps", 30)))
     batch.close()
     return paths
 
 
-def pictures(policy: Policy, batch: VectorEnv[Any, Any, Any], seed: int) -> Iterator[Any]:
-    """The pictures ``(height, width, 3)`` of a greedy episode in a `playground` of one lane, the last one included."""
+def pictures(act: Callable[[Any, Any], Any], batch: VectorEnv[Any, Any, Any], seed: int) -> Iterator[Any]:
+    """The pictures ``(height, width, 3)`` of an episode in a `playground` of one lane, the last one included.
+
+    Args:
+        act: actions of observations and of where they begin an episode, such as `Player.act`.
+    """
     observations, _ = batch.reset(seed=[seed])  # type: ignore[arg-type]
-    player, started, over = Player(policy), np.ones(1, np.bool_), False
+    started, over = np.ones(1, np.bool_), False
     while not over:
         yield _picture(batch)
-        observations, _, terminated, truncated, _ = batch.step(player.act(observations, started))
+        observations, _, terminated, truncated, _ = batch.step(act(observations, started))
         started = terminated | truncated
         over = bool(started[0])
     yield _picture(batch)

@@ -94,8 +94,9 @@ class Player:
     starts, deterministic) -> (actions, state)`` besides `act`; ``starts`` says where an episode begins.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, block: int = BLOCK) -> None:
         self._policy: Any = policy
+        self._block = block
         self._state: Array | None = None
         self._stack = FrameStack(getattr(policy.transform, "stack", 1))
 
@@ -110,9 +111,9 @@ class Player:
             started: ``(lanes,)`` bool, where they are the first of an episode; all of them at the first call.
         """
         observations = self._stack.see(self._policy.transform(raw), started)
-        padding = -len(observations) % BLOCK
+        padding = -len(observations) % self._block
         padded = np.concatenate([observations, np.repeat(observations[:1], padding, axis=0)])
-        parts = [slice(first, first + BLOCK) for first in range(0, len(padded), BLOCK)]
+        parts = [slice(first, first + self._block) for first in range(0, len(padded), self._block)]
         if hasattr(self._policy, "act_with_state"):
             state = self._policy.initial_state(len(padded)) if self._state is None else self._state
             starts = np.append(started, np.zeros(padding, np.bool_))

@@ -6,11 +6,14 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.evaluation import Policy, evaluate
 from agents.rollout import Rollout
 from agents.settings import CONFIRMATION_SEED, VALIDATION_SEED, Online
 from supervised.training.run import Run
+
+Array = NDArray[Any]
 
 
 def crossed(before: int, after: int, every: int) -> int:
@@ -25,11 +28,12 @@ class Episodes:
         self.count = 0
         self._recent: deque[tuple[float, int]] = deque(maxlen=100)
 
-    def add(self, rollout: Rollout) -> None:
-        """Count the episodes that ended at the rollout's last step."""
-        if len(rollout.finished_returns):
-            self._recent.extend(zip(rollout.finished_returns.tolist(), rollout.finished_lengths.tolist(), strict=True))
-            self.count += len(rollout.finished_returns)
+    def add(self, rollout: Rollout, lanes: Array | None = None) -> None:
+        """Count the episodes that ended at the rollout's last step, in the ``lanes (lanes,)`` bool that count."""
+        for k, lane in enumerate(rollout.finished_lanes):
+            if lanes is None or lanes[lane]:
+                self._recent.append((float(rollout.finished_returns[k]), int(rollout.finished_lengths[k])))
+                self.count += 1
 
     def metrics(self) -> dict[str, float]:
         """``episode_return`` and ``episode_length`` (means, NaN before the first episode) and ``episodes``."""

@@ -146,8 +146,9 @@ class Rollout:
     Attributes:
         space: the observation space that networks see (after `agents.transforms`).
         observations: the present observations ``(lanes, *observation)``.
+        started: ``(lanes,)`` bool, where the present observation is the first of an episode.
         returns, lengths: ``(lanes,)`` of the episodes under way; ``finished_returns`` and ``finished_lengths`` of
-            the episodes that ended at the last step.
+            the episodes that ended at the last step, in the lanes ``finished_lanes``.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any], seed: int, transforms: Sequence[str] = ()) -> None:
@@ -158,12 +159,24 @@ class Rollout:
         self.mode = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self.returns, self.lengths = np.zeros(self.lanes), np.zeros(self.lanes, np.int64)
         self.finished_returns, self.finished_lengths = np.zeros(0), np.zeros(0, np.int64)
+        self.finished_lanes = np.zeros(0, np.int64)
         self._pending = np.zeros(self.lanes, np.bool_)  # NEXT_STEP: this lane's next step is its reset
         # beyond the seeds that evaluation uses, and different for every run seed
         seeds = generators(seed, "lanes")["lanes"].integers(2**32, 2**63, self.lanes)
         self._journal = Journal(env, seeds) if isinstance(env, SyncVectorEnv) else None
         observations, _ = env.reset(seed=[int(one) for one in seeds])  # type: ignore[arg-type]
-        self.observations = self._stack.start(self._transform(observations), np.ones(self.lanes, np.bool_))
+        self.started = np.ones(self.lanes, np.bool_)
+        self.observations = self._stack.start(self._transform(observations), self.started)
+
+    def reset(self) -> None:
+        """Begin a new episode in every lane; those under way are not counted."""
+        self.started = np.ones(self.lanes, np.bool_)
+        if self._journal is not None:
+            self._journal.begin(self.started)
+        observations, _ = self.env.reset()
+        self.observations = self._stack.start(self._transform(observations), self.started)
+        self._pending[:] = False
+        self.returns[:], self.lengths[:] = 0.0, 0
 
     def step(self, actions: Array) -> Transitions:
         """Step every lane once ``actions (lanes, *action)``."""
@@ -187,10 +200,12 @@ class Rollout:
         elif self.mode is AutoresetMode.NEXT_STEP:
             started, self._pending = self._pending, done.copy()
         next_observations = self._stack.push(frames)
+        self.started = started
         self.observations = self._stack.start(following, started)
         self.returns[valid] += rewards[valid]
         self.lengths[valid] += 1
         ended = done & valid
+        self.finished_lanes = np.flatnonzero(ended)
         self.finished_returns, self.finished_lengths = self.returns[ended], self.lengths[ended]
         self.returns[ended], self.lengths[ended] = 0.0, 0
         return Transitions(observations, actions, rewards, next_observations, terminated, truncated, valid)
@@ -208,6 +223,7 @@ class Rollout:
             "returns": self.returns.copy(),
             "lengths": self.lengths.copy(),
             "pending": self._pending.copy(),
+            "started": self.started.copy(),
             **self._stack.state_dict(),
         }
         if self._journal is not None:
@@ -233,8 +249,8 @@ class Rollout:
         else:
             warnings.warn(f"{self.env} cannot be saved: its lanes start new episodes", stacklevel=2)
             return
-        self.returns, self.lengths, self._pending = (
-            np.array(state[name]) for name in ("returns", "lengths", "pending")
+        self.returns, self.lengths, self._pending, self.started = (
+            np.array(state[name]) for name in ("returns", "lengths", "pending", "started")
         )
 
 

@@ -12,8 +12,11 @@ Images are ``(height, width)`` or ``(height, width, colours)``, or stacks of the
     nature_cnn  Mnih et al. 2015: three convolutions, 512 units
     pilotnet    Bojarski et al. 2016: five convolutions; 100, 50 and 10 units
     alvinn      Pomerleau 1989: 29 units that also see the road intensity found in the image before
+    gru, lstm   recurrent, see `Recurrent`: over fully connected layers, or over nature_cnn where they see images
 """
 
+import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -215,12 +218,65 @@ def road_is_lighter(observations: Tensor) -> Tensor:
     return (road.mean((1, 2)) > ground.mean((1, 2))).float()
 
 
+class Recurrent(Backbone):
+    """A recurrent layer over the features of single observations: it remembers.
+
+    ``forward(observations (time, batch, *observation), state (batch, state_dim), starts (time, batch))`` returns
+    features ``(time, batch, feature_dim)`` and the state after the last step. Where ``starts`` is true an episode
+    begins, with `initial_state`.
+
+    Args:
+        hidden: units of the layers before, and last those of the recurrent layer; images pass nature_cnn before it.
+        kind: "gru" (Cho et al. 2014) or "lstm" (Hochreiter and Schmidhuber 1997), whose state is two vectors.
+    """
+
+    def __init__(
+        self, space: gym.spaces.Box, hidden: Sequence[int] = (64, 64), activation: str = "relu", kind: str = "gru"
+    ) -> None:
+        super().__init__()
+        require(len(hidden) >= 1, "hidden", tuple(hidden), "name at least the units of the recurrent layer")
+        images = space.dtype == np.uint8 and len(space.shape) >= 2
+        self.encoder = NatureCNN(space) if images else MLP(space, hidden[:-1], activation)
+        self.feature_dim = hidden[-1]
+        self.recurrence = {"gru": nn.GRU, "lstm": nn.LSTM}[kind](self.encoder.feature_dim, hidden[-1])
+        self.state_dim = hidden[-1] * (2 if kind == "lstm" else 1)
+
+    def initial_state(self, batch: int) -> Tensor:
+        """Zeros ``(batch, state_dim)``."""
+        return torch.zeros(batch, self.state_dim, device=next(self.parameters()).device)
+
+    def forward(self, observations: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+        encoded = self.encoder(observations.flatten(0, 1)).unflatten(0, observations.shape[:2])
+        begun = starts.any(1)
+        begun[0] = True
+        cuts = [*begun.nonzero()[:, 0].tolist(), len(encoded)]
+        features = []
+        for first, end in itertools.pairwise(cuts):  # in between no episode begins
+            state = state.masked_fill(starts[first][:, None], 0.0)
+            some, state = self._run(encoded[first:end], state)
+            features.append(some)
+        return torch.cat(features), state
+
+    def _run(self, encoded: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        if isinstance(self.recurrence, nn.GRU):
+            features, after = self.recurrence(encoded, state[None])
+            return features, after[0]
+        hidden, cell = (one[None].contiguous() for one in state.chunk(2, dim=1))
+        features, (hidden, cell) = self.recurrence(encoded, (hidden, cell))
+        return features, torch.cat([hidden[0], cell[0]], dim=1)
+
+
+#: backbones that take the keywords ``hidden`` and ``activation``
+WITH_HIDDEN = ("mlp", "gru", "lstm")
+
 BACKBONES: dict[str, Callable[..., Backbone]] = {
     "mlp": MLP,
     "book_bc": BookBC,
     "nature_cnn": NatureCNN,
     "pilotnet": PilotNet,
     "alvinn": Alvinn,
+    "gru": functools.partial(Recurrent, kind="gru"),
+    "lstm": functools.partial(Recurrent, kind="lstm"),
 }
 
 

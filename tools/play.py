@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from agents.evaluate import load as load_run
 from agents.evaluate import pictures, write_video
-from agents.evaluation import playground
+from agents.evaluation import Player, playground
 from agents.imitation.demonstrations import Demonstrations, load
 from agents.imitation.episodes import Episode, Recording, leaves
 from agents.rollout import make_lanes
@@ -76,9 +76,8 @@ def run_frames(options: Options) -> tuple[Iterator[Frame], float]:
     episode = options.episode or 0
     require(episode >= 0, "episode", episode, "use 0 or more")
     seed = FIRST_EVALUATION_SEED + episode
-    frames = (
-        (frame, f"{env}    seed {seed}    step {step}") for step, frame in enumerate(pictures(policy, batch, seed))
-    )
+    shown = pictures(Player(policy).act, batch, seed)
+    frames = ((frame, f"{env}    seed {seed}    step {step}") for step, frame in enumerate(shown))
     return frames, float(batch.metadata.get("render_fps", 30))
 
 

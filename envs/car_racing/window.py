@@ -119,7 +119,7 @@ def fill_spans(window: Window, count: int, color: int) -> None:
     Columns outside the window are left out; rows must lie in it.
     """
     cells, strips, owners, used, spans = window.cells, window.strips, window.owners, window.used, window.spans
-    color = np.int32(color)
+    paint = np.int32(color)
     for i in range(np.uint64(count)):
         left, right = max(spans[i, 1], np.int32(0)), min(spans[i, 2], np.int32(WIDTH - 1))
         if left > right:
@@ -127,7 +127,7 @@ def fill_spans(window: Window, count: int, color: int) -> None:
         row = np.uint64(spans[i, 0]) * np.uint64(COLUMNS)
         begin, end = _FIRST_WHOLE[np.uint64(left)], _LAST_WHOLE[np.uint64(right)]
         for cell in range(row + np.uint64(begin), row + np.uint64(end + 1)):
-            cells[cell] = color
+            cells[cell] = paint
         for side in range(2):  # the cells at the ends, which may be the same; a row's ends have none
             cut = begin - 1 if side == 0 else end + 1
             if cut < 0 or cut >= COLUMNS or (side == 1 and cut < begin):
@@ -147,8 +147,7 @@ def blend_pixels(window: Window, count: int, color: int) -> None:
     Alpha is in 1/256.
     """
     cells, strips, owners, used, pixels = window.cells, window.strips, window.owners, window.used, window.pixels
-    color, low_bytes = np.int32(color), np.uint32(0xFF)
-    red_blue, green = np.uint32(color & _RED_BLUE), np.uint32(color & _GREEN) >> np.uint32(8)
+    red_blue, green, low_bytes = np.uint32(color & _RED_BLUE), np.uint32(color >> 8 & 0xFF), np.uint32(0xFF)
     for i in range(np.uint64(count)):
         x, alpha = np.uint64(pixels[i, 1]), np.uint32(pixels[i, 2])
         column = np.uint64(_CELL[x])

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -67,3 +67,7 @@ def door() -> Iterator[None]:
         raise SystemExit(128 + stop.signal) from None
     except BrokenPipeError:  # the reader of a pipe has gone
         raise SystemExit(141) from None
+
+
+#: ``--require RULE ...``, which may be repeated; read with `itertools.chain.from_iterable`
+Rules = Annotated[tuple[tuple[str, ...], ...], tyro.conf.arg(metavar="RULE [RULE ...]"), tyro.conf.UseAppendAction]

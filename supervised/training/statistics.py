@@ -73,21 +73,32 @@ def summarise(
 class Requirement:
     """A bound on one metric of a summary, such as `mean>=475`."""
 
-    metric: str
+    text: str
     operator: str
     bound: float
+    read: Callable[[Mapping[str, Any]], float | None]
 
     def check(self, summary: Mapping[str, Any]) -> bool:
-        """Return whether the result of `summarise` meets the bound; a metric that is NaN does not."""
-        return OPERATORS[self.operator](METRICS[self.metric](summary), self.bound)
+        """Return whether the summary meets the bound; a metric that is NaN, or None, does not."""
+        value = self.read(summary)
+        return value is not None and OPERATORS[self.operator](value, self.bound)
 
 
-def requirement(text: str) -> Requirement:
+def requirement(text: str, metrics: Mapping[str, Callable[[Mapping[str, Any]], float | None]] = METRICS) -> Requirement:
     """Parse "METRIC OPERATOR NUMBER", as in `ci95_low >= 450`; raises `UserError` for anything else."""
     match = re.fullmatch(r"\s*(\w+)\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*", text)
-    if match is None or match[1] not in METRICS:
+    if match is None or match[1] not in metrics:
         raise UserError(
-            f"requirement {text!r}: write METRIC OPERATOR NUMBER, as in 'mean>=475', "
-            f"with one of {', '.join(METRICS)} and one of {' '.join(OPERATORS)}"
+            f"requirement {text!r}: write METRIC OPERATOR NUMBER, as in '{next(iter(metrics))}>=0.5', "
+            f"with one of {', '.join(metrics)} and one of {' '.join(OPERATORS)}"
         )
-    return Requirement(match[1], match[2], float(match[3]))
+    return Requirement(text, match[2], float(match[3]), metrics[match[1]])
+
+
+def judge(requirements: Sequence[Requirement], summary: Mapping[str, Any]) -> None:
+    """Print which requirements are met; exit code 1 if one is missed."""
+    verdicts = [one.check(summary) for one in requirements]
+    for one, met in zip(requirements, verdicts, strict=True):
+        print(f"{'met' if met else 'missed'}: {one.text}")
+    if not all(verdicts):
+        raise SystemExit(1)

@@ -13,6 +13,7 @@ import tyro
 from supervised.training.checkpoint import atomic_write
 from supervised.training.doors import door, parse
 from supervised.training.errors import UserError, suggest
+from tools.bench import driving_test
 from tools.bench.measurement import SMOKE, Measurement
 
 PROG = "python -m tools.bench"
@@ -50,11 +51,14 @@ class Options:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     with door():
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        if given[:1] == ["driving-test"]:  # a door of its own
+            return driving_test.main(given[1:])
         listing = "; ".join(f"{name}: {summary}" for name, (_, summary) in BENCHES.items())
-        description = f"Measure a speed ratio. {listing}."
-        options = parse(Options, sys.argv[1:] if arguments is None else arguments, prog=PROG, description=description)
+        description = f"Measure a speed ratio. {listing}. driving-test: {driving_test.SUMMARY}."
+        options = parse(Options, given, prog=PROG, description=description)
         if options.name not in BENCHES:
-            raise UserError(f"unknown benchmark {options.name!r}{suggest(options.name, BENCHES)}")
+            raise UserError(f"unknown benchmark {options.name!r}{suggest(options.name, [*BENCHES, 'driving-test'])}")
         try:
             module = importlib.import_module(BENCHES[options.name][0])
         except ModuleNotFoundError as error:

@@ -1,0 +1,199 @@
+"""Actor and critic: settings, networks and the agent that all learners of stochastic policies share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+import tyro
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from agents.policy import distributions
+from agents.settings import Online
+from agents.transforms import Transforms
+from supervised import backbones
+from supervised.training.errors import UserError, require
+from supervised.training.seeding import generator_state, generators, seeded_modules, set_generator_state
+
+Array = NDArray[Any]
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class PolicySettings(Online):
+    """Settings of every learner of a stochastic policy."""
+
+    policy: str = "auto"
+    """Distribution of actions: categorical, gaussian, squashed or beta; auto: categorical or gaussian."""
+    learning_rate: float = 7e-4
+    """Step size of the optimizer at the start."""
+    learning_rate_end: float = 0.0
+    """Its step size in the end; it falls linearly over `total_steps`."""
+    entropy_coefficient: float = 0.0
+    """Weight of the policy's entropy in the objective: more explores longer."""
+    max_gradient_norm: float = 0.5
+    """Gradients are scaled down to this norm; 0: never."""
+    terminal_reward: float | None = None
+    """Reward that replaces the environment's at a terminal state; None keeps the environment's."""
+    reward_scale: float = 1.0
+    """Rewards are multiplied by this before learning."""
+    normalize_observations: tyro.conf.FlagConversionOff[bool] = False
+    """Shift and scale observations to mean 0 and variance 1 over all those of earlier rounds."""
+    normalize_rewards: tyro.conf.FlagConversionOff[bool] = False
+    """Divide rewards by the standard deviation of discounted returns so far."""
+    dtype: str = "float32"
+    """Arithmetic of the network: float32, or bfloat16 (faster on some processors for convolutions)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
+        for name in ("learning_rate_end", "entropy_coefficient", "max_gradient_norm"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
+        require(self.reward_scale > 0, "reward_scale", self.reward_scale, "use a positive number")
+        require(self.dtype in DTYPES, "dtype", self.dtype, f"use one of {', '.join(DTYPES)}")
+
+
+class Moments(nn.Module):
+    """Running mean and variance of arrays ``(*shape)``, which are part of what is saved."""
+
+    mean: Tensor
+    variance: Tensor
+    count: Tensor
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("variance", torch.ones(shape, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+
+    def update(self, values: Array) -> None:
+        """Take in values ``(n, *shape)`` (Chan, Golub and LeVeque 1983)."""
+        new = torch.from_numpy(np.asarray(values, np.float64)).to(self.mean.device)
+        n, mean, variance = len(new), new.mean(0), new.var(0, correction=0)
+        total = self.count + n
+        shift = mean - self.mean
+        squares = self.variance * self.count + variance * n + shift.square() * self.count * n / total
+        self.mean += shift * n / total
+        self.variance.copy_(squares / total)
+        self.count.copy_(total)
+
+    def forward(self, values: Tensor) -> Tensor:
+        scaled = (values - self.mean.float()) / (self.variance.float() + 1e-8).sqrt()
+        return scaled.clamp(-10, 10)
+
+
+class ActorCritic(nn.Module):
+    """A policy and a state-value function.
+
+    The "mlp" backbone is there twice, one for each; any other is shared by both heads.
+    """
+
+    def __init__(self, config: PolicySettings, space: gym.spaces.Box, action_space: gym.Space[Any]) -> None:
+        super().__init__()
+        named = config.backbone in backbones.WITH_HIDDEN
+        options = {"hidden": config.hidden, "activation": config.activation} if named else {}
+        self.moments = Moments(space.shape) if config.normalize_observations else None
+        self.actor = backbones.build(config.backbone, space, **options)
+        self.critic = backbones.build(config.backbone, space, **options) if config.backbone == "mlp" else None
+        self.policy = distributions.build(config.policy, self.actor.feature_dim, action_space)
+        self.value = nn.Linear(self.actor.feature_dim, 1)
+        self.recurrent = isinstance(self.actor, backbones.Recurrent)
+        self.state_dim = self.actor.state_dim if isinstance(self.actor, backbones.Recurrent) else 0
+        self._dtype = DTYPES[config.dtype]
+        _initialise(self)
+
+    def forward(
+        self, observations: Tensor, state: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The policy's parameters ``(rows, parameters)``, values ``(rows,)`` and the state after the last step.
+
+        Args:
+            observations: ``(rows, *observation)``; for a recurrent backbone ``(time, lanes, *observation)``, whose
+                rows are those of the first step, then those of the second, ...
+            state: a recurrent backbone's, before the first step.
+            starts: ``(time, lanes)`` bool: where an episode begins.
+        """
+        with torch.autocast(observations.device.type, self._dtype, enabled=self._dtype is not torch.float32):
+            if self.moments is not None:
+                observations = self.moments(observations)
+            if self.recurrent:
+                features, state = self.actor(observations, state, starts)
+                features = features.flatten(0, 1)
+            else:
+                features = self.actor(observations)
+            valued = features if self.critic is None else self.critic(observations)
+            parameters, values = self.policy(features), self.value(valued)[:, 0]
+        return parameters.float(), values.float(), state
+
+
+def _initialise(network: ActorCritic) -> None:
+    """Orthogonal weights, those of the policy's output small: the first policy is nearly uniform."""
+    relu = nn.init.calculate_gain("relu")
+    for module in network.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            gain = 0.01 if module is network.policy else 1.0 if module is network.value else relu
+            nn.init.orthogonal_(module.weight, gain)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class Agent:
+    """Acts by a stochastic policy.
+
+    Attributes:
+        space, transform: what the network sees, and what makes it from a batch of observations.
+        network: actor and critic.
+        rng: draws actions.
+    """
+
+    def __init__(self, config: PolicySettings, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
+        self.transform = Transforms(observation_space, config.transforms)
+        self.space = self.transform.space
+        self.device = torch.device(config.device)
+        if config.normalize_observations and self.space.dtype == np.uint8:
+            raise UserError("normalize_observations=True: images are scaled by the backbone already; use False")
+        with seeded_modules(config.seed, "network"):
+            self.network = ActorCritic(config, self.space, action_space).to(self.device)
+        self.rng = generators(config.seed, "acting")["acting"]
+
+    def initial_state(self, lanes: int) -> Array:
+        """What a recurrent backbone remembers before an episode ``(lanes, units)``; for others ``(lanes, 0)``."""
+        return np.zeros((lanes, self.network.state_dim), np.float32)
+
+    @torch.inference_mode()
+    def outputs(self, observations: Array, state: Array, starts: Array) -> tuple[Array, Array, Array]:
+        """The policy's parameters ``(lanes, parameters)``, values ``(lanes,)`` and the state afterwards."""
+        seen = torch.from_numpy(observations).to(self.device)
+        if not self.network.recurrent:
+            parameters, values, _ = self.network(seen)
+            return parameters.cpu().numpy(), values.cpu().numpy(), state
+        memory, begun = torch.from_numpy(state).to(self.device), torch.from_numpy(starts).to(self.device)
+        parameters, values, after = self.network(seen[None], memory, begun[None])
+        return parameters.cpu().numpy(), values.cpu().numpy(), after.cpu().numpy()
+
+    def act_with_state(
+        self, observations: Array, state: Array, starts: Array, deterministic: bool = False
+    ) -> tuple[Array, Array]:
+        """Actions ``(lanes, *action)`` as the environment takes them, and what to remember for the next step."""
+        parameters, _, state = self.outputs(observations, state, starts)
+        policy = self.network.policy
+        actions = policy.mode(parameters) if deterministic else policy.sample(parameters, self.rng)
+        return policy.to_env(actions), state
+
+    def act(self, observations: Array, deterministic: bool = False) -> Array:
+        """Actions ``(batch, *action)`` without memory of earlier steps, drawn, or the most likely."""
+        state, starts = self.initial_state(len(observations)), np.ones(len(observations), np.bool_)
+        return self.act_with_state(observations, state, starts, deterministic)[0]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, moments of observations and the state of drawn actions."""
+        return {"network": self.network.state_dict(), "rng": generator_state(self.rng)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self.network.load_state_dict(state["network"])
+        set_generator_state(self.rng, state["rng"])

@@ -1,0 +1,183 @@
+"""Proximal policy optimization with a clipped objective (Schulman et al. 2017; named in the book's chapter 9).
+
+A round plays some steps in every lane, and passes several times through them in minibatches. For the ratio
+r = pi(a|s) / pi_old(a|s) and the advantage A the objective is
+
+    E[min(r A, clip(r, 1 - clip, 1 + clip) A)] - value_coefficient E[(v - G)^2] / 2 + entropy_coefficient E[H(pi)]
+
+Differences from the paper: advantages have mean 0 and variance 1 in each minibatch, and gradients are clipped by
+norm, as in its authors' code; a time limit bootstraps the value of the state it cut off.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from torch import Tensor, nn
+
+from agents.policy.networks import Agent, PolicySettings
+from agents.policy.trajectories import Collector, Minibatch, Trajectories, advantages, minibatches
+from agents.progress import Examiner, crossed
+from agents.rollout import Rollout, make_lanes
+from agents.transforms import action_repeat
+from supervised.training.errors import UserError, require
+from supervised.training.optimizers import load_optimizer_state, optimizer_state
+from supervised.training.run import Run
+from supervised.training.seeding import generator_state, generators, set_generator_state, set_threads
+
+
+@dataclass(frozen=True)
+class Config(PolicySettings):
+    """PPO: a policy improved in small, clipped steps on its own latest experience."""
+
+    round_steps: int = 32
+    """Steps of every lane in a round."""
+    epochs: int = 10
+    """Passes through a round's steps."""
+    minibatches: int = 4
+    """Gradient steps of a pass."""
+    gae_lambda: float = 0.95
+    """Generalized advantage estimation: 0 trusts the value function, 1 the returns (Schulman et al. 2016)."""
+    learning_rate: float = 1e-3
+    """Adam's step size at the start."""
+    clip: float = 0.2
+    """How far the ratio of new and old probability counts."""
+    clip_values: tyro.conf.FlagConversionOff[bool] = False
+    """Keep new values within `clip` of the old ones, too."""
+    value_coefficient: float = 0.5
+    """Weight of the value function's squared error."""
+    kl_stop: float = 0.0
+    """A round ends early once the mean divergence of new from old policy passes this (nat); 0: never."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("round_steps", "epochs", "minibatches"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
+        for name in ("value_coefficient", "kl_stop"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
+        require(0 <= self.gae_lambda <= 1, "gae_lambda", self.gae_lambda, "use a number from 0 to 1")
+        require(self.clip > 0, "clip", self.clip, "use a positive number")
+        rows, room = self.round_steps * self.lanes, "a round must have two steps for every minibatch"
+        require(rows >= 2 * self.minibatches, "round_steps", self.round_steps, room)
+
+
+PRESETS = {
+    "default": Config(),
+}
+
+
+def train(config: Config, run: Run | None = None) -> Agent:
+    """Train an agent; with a `Run` also log, save checkpoints, and continue from the newest one.
+
+    Raises:
+        UserError: an environment or setting that does not fit, or a loss that is no longer finite.
+        supervised.training.run.Interrupted: after a signal, with a checkpoint saved.
+    """
+    run = run or Run.off()
+    set_threads(config.threads)
+    lanes = make_lanes(config.env, config.lanes, config.env_kwargs, action_repeat(config.transforms))
+    rollout = Rollout(lanes, config.seed, config.transforms)
+    agent = Agent(config, lanes.single_observation_space, lanes.single_action_space)
+    learner, collector, examiner = Learner(config, agent), Collector(config, agent, rollout), Examiner(config)
+    step = 0
+
+    def state() -> dict[str, Any]:
+        return {
+            "step": step,
+            "agent": agent.state_dict(),
+            "learner": learner.state_dict(),
+            "collector": collector.state_dict(),
+        }
+
+    if saved := run.restore():
+        step = saved["step"]
+        agent.load_state_dict(saved["agent"])
+        learner.load_state_dict(saved["learner"])
+        collector.load_state_dict(saved["collector"])
+
+    size = config.round_steps * config.lanes
+    while step + size <= config.total_steps:
+        left = 1 - step / config.total_steps
+        trajectories = collector.collect(config.round_steps)
+        metrics = learner.learn(trajectories, left)
+        before, step = step, step + size
+        if crossed(before, step, config.log_every):
+            run.log(step, {**collector.episodes.metrics(), **metrics})
+        run.progress(step)
+        if crossed(before, step, config.evaluate_every) and examiner.solved(agent, run, step):
+            break
+        run.checkpoint(step, state, config.checkpoint_every)
+    lanes.close()
+    run.finish(step, state)
+    return agent
+
+
+class Learner:
+    """Gradient steps on the agent's network, with the optimizer's state."""
+
+    def __init__(self, config: Config, agent: Agent) -> None:
+        self.config, self.network = config, agent.network
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
+        self.rng = generators(config.seed, "minibatches")["minibatches"]
+
+    def learn(self, trajectories: Trajectories, left: float) -> dict[str, float]:
+        """All passes through a round; ``left`` is the share of the run before it. Returns metrics of the last part.
+
+        Raises:
+            UserError: the loss is not finite.
+        """
+        config = self.config
+        rate = config.learning_rate_end + left * (config.learning_rate - config.learning_rate_end)
+        self.optimizer.param_groups[0]["lr"] = rate
+        advantage = advantages(trajectories, config.discount, config.gae_lambda)
+        metrics: dict[str, float] = {}
+        for epoch in range(config.epochs):
+            for batch in minibatches(self.network, trajectories, advantage, config.minibatches, self.rng):
+                loss, metrics = self.loss(batch)
+                if not np.isfinite(metrics["loss"]):
+                    remedy = "training stopped, the last checkpoint is kept; try a smaller learning_rate"
+                    raise UserError(f"loss={metrics['loss']} in epoch {epoch}: {remedy}")
+                if config.kl_stop and metrics["kl"] > config.kl_stop:
+                    break
+                self.optimizer.zero_grad()
+                loss.backward()
+                if config.max_gradient_norm:
+                    nn.utils.clip_grad_norm_(self.network.parameters(), config.max_gradient_norm)
+                self.optimizer.step()
+            else:
+                continue
+            break
+        if self.network.moments is not None:  # now, that a round's observations are all seen alike
+            self.network.moments.update(trajectories.observations[trajectories.valid])
+        return {**metrics, "learning_rate": rate}
+
+    def loss(self, batch: Minibatch) -> tuple[Tensor, dict[str, float]]:
+        """The objective, to be minimized, and its parts."""
+        config, policy = self.config, self.network.policy
+        log_ratio = policy.log_probs(batch.parameters, batch.actions) - batch.old_log_probs
+        ratio = log_ratio.exp()
+        advantage = (batch.advantages - batch.advantages.mean()) / (batch.advantages.std() + 1e-8)
+        clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
+        policy_loss = -torch.minimum(ratio * advantage, clipped * advantage).mean()
+        errors = (batch.values - batch.returns).square()
+        if config.clip_values:
+            near = batch.old_values + (batch.values - batch.old_values).clamp(-config.clip, config.clip)
+            errors = torch.maximum(errors, (near - batch.returns).square())
+        value_loss = 0.5 * errors.mean()
+        entropy = policy.entropy(batch.parameters).mean()
+        loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
+        # KL(old, new) = E[r - 1 - log r], never negative and of little variance (Schulman 2020)
+        kl = (ratio - 1 - log_ratio).mean()
+        parts = {"loss": loss, "policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy, "kl": kl}
+        return loss, dict(zip(parts, torch.stack([*parts.values()]).detach().tolist(), strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimizer and the order of minibatches."""
+        return {"optimizer": optimizer_state(self.optimizer), "rng": generator_state(self.rng)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        load_optimizer_state(self.optimizer, state["optimizer"])
+        set_generator_state(self.rng, state["rng"])
