@@ -34,6 +34,10 @@ BENCHES = {
         "tools.bench.car_racing_parity",
         "share of CarRacing's steps that equal Gymnasium's bit for bit; distance of the fast picture",
     ),
+    "imitation": (
+        "tools.bench.imitation",
+        "preparing frames for behavioral cloning, and an epoch, against the book's pipeline",
+    ),
     "start": ("tools.bench.start", "cost of importing envs, and of the first step of a cached kernel"),
 }
 
