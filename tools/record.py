@@ -26,6 +26,7 @@ from agents.rollout import make_lanes
 from agents.settings import FIRST_EVALUATION_SEED, Keywords
 from supervised.training.doors import SMOKE, door, parse
 from supervised.training.errors import UserError, require
+from supervised.training.seeding import generators
 from tools import importers
 from tools.keys import Held, KeyMap, key_map
 from tools.window import Window
@@ -33,6 +34,7 @@ from tools.window import Window
 PROG = "python -m tools.record"
 DESCRIPTION = "Record demonstrations: drive yourself in a window, or let the expert or a trained run drive."
 LANES = 8  # episodes that a driver drives side by side
+EXPERTS = {"expert": "fast", "calm": "calm"}  # names of drivers: styles
 HELP = "Space: pause    Enter: discard the episode    Esc: save and exit"
 
 Array = NDArray[Any]
@@ -49,8 +51,10 @@ class Options:
     """Where to: a folder, or the id of a Minari data set such as car-racing/mine-v0; more is appended to it."""
     env_kwargs: Keywords = field(default_factory=dict)
     """Keywords of the environment, as JSON: '{"actions": "book"}'."""
-    driver: Annotated[str | None, tyro.conf.arg(metavar="expert|RUN")] = None
-    """Who drives instead of you, without a window: the scripted expert, or the agent in a run's folder."""
+    driver: Annotated[str | None, tyro.conf.arg(metavar="expert|calm|RUN")] = None
+    """Who drives instead of you, without a window: the scripted expert, fast or calm, or the agent of a run."""
+    noise: float = 0.0
+    """With a driver: standard deviation of noise on its steering, in bursts; what it meant is what cloning learns."""
     episodes: int | None = None
     """Number of episodes (default: until Esc; 1 with a driver)."""
     seed: int | None = None
@@ -109,10 +113,12 @@ def record(options: Options) -> None:
     episodes = 1 if options.episodes is None and options.driver else options.episodes
     require(episodes is None or episodes >= 1, "episodes", episodes, "use at least 1")
     require(not (options.driver and options.keys), "keys", str(options.keys), f"{options.driver} drives: leave it out")
+    require(options.noise >= 0, "noise", options.noise, "use 0 or more")
+    require(not options.noise or options.driver is not None, "noise", options.noise, "it needs a --driver")
     if SMOKE and episodes is not None:
         episodes = min(episodes, 2)  # cloning holds one of them out
     env_kwargs, policy = options.env_kwargs, None
-    if options.driver not in (None, "expert"):
+    if options.driver is not None and options.driver not in EXPERTS:
         policy, _, trained_with = load_run(Path(options.driver), options.env)
         env_kwargs = env_kwargs or trained_with
     own: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED, "copy": True}
@@ -128,8 +134,10 @@ def record(options: Options) -> None:
         kept = len(writer)
         try:
             if options.driver:
-                driver = expert_driver(options.env, batch) if policy is None else policy_driver(policy)
-                demonstrate(batch, driver, writer, range(seed, seed + (episodes or 1)), options.driver)
+                style = EXPERTS.get(options.driver, "")
+                driver = expert_driver(options.env, batch, style) if policy is None else policy_driver(policy)
+                seeds = range(seed, seed + (episodes or 1))
+                demonstrate(batch, driver, writer, seeds, options.driver, options.noise)
             else:
                 Session(batch, key_map(options.env, space, options.keys), writer, seed).run(episodes)
         finally:
@@ -160,7 +168,7 @@ def policy_driver(policy: Policy) -> Driver:
     return act
 
 
-def expert_driver(env: str, batch: VectorEnv[Any, Any, Any]) -> Driver:
+def expert_driver(env: str, batch: VectorEnv[Any, Any, Any], style: str) -> Driver:
     """The scripted expert, with the actions of the environment.
 
     Raises:
@@ -173,34 +181,70 @@ def expert_driver(env: str, batch: VectorEnv[Any, Any, Any]) -> Driver:
     if not book and space.shape != (3,):
         raise UserError(f"{env} has the actions {space}: the expert drives CarRacing, continuous or the book's classes")
     cars = batch.envs if isinstance(batch, SyncVectorEnv) else [batch]
-    experts = [Expert(car, actions="book" if book else "continuous") for car in cars]
+    experts = [Expert(car, "book" if book else "continuous", style) for car in cars]
     return lambda observations, started: np.concatenate([expert.act() for expert in experts])
 
 
+class Tremor:
+    """Noise on the steering, the first part of an action, in bursts: the driver gets where mistakes lead.
+
+    A clone learns from that how to come back (the idea of Laskey et al. 2017, "DART"). In a burst, of 5 to 24 steps,
+    Ornstein-Uhlenbeck noise of the standard deviation ``std`` is added; at least 20 steps pass in between.
+    """
+
+    MEMORY = 0.9  # of the noise from step to step
+
+    def __init__(self, std: float, space: Space[Any], seed: int) -> None:
+        if std and not (isinstance(space, spaces.Box) and space.shape):
+            raise UserError(f"noise={std}: it disturbs the first part of a Box action, and this is {space}")
+        self._std, self._rng = std, generators(seed, "tremor")["tremor"]
+        self._noise, self._left = 0.0, 0  # steps of a burst, counted down; below 0: steps since
+
+    def __call__(self, action: Any) -> Any:
+        """The action as a trembling hand does it."""
+        if not self._std:
+            return action
+        fresh = self._std * np.sqrt(1 - self.MEMORY**2) * self._rng.standard_normal()
+        self._noise = self.MEMORY * self._noise + fresh
+        self._left -= 1
+        if self._left < -20 and self._rng.random() < 0.05:
+            self._left = int(self._rng.integers(5, 25))
+        return action + np.eye(1, len(action))[0] * self._noise if self._left > 0 else action
+
+
 def demonstrate(
-    batch: VectorEnv[Any, Any, Any], driver: Driver, writer: DemonstrationWriter, seeds: range, name: str
+    batch: VectorEnv[Any, Any, Any], driver: Driver, writer: DemonstrationWriter, seeds: range, name: str, noise: float
 ) -> None:
     """Let ``driver`` drive one episode a seed, several side by side, and store them in the order of the seeds."""
     space = batch.single_action_space
+
+    def proper(actions: Any) -> Array:
+        """As the environment will see them, so that they replay."""
+        if not isinstance(space, spaces.Box):
+            return np.asarray(actions)
+        return np.clip(actions, space.low, space.high).astype(space.dtype)
+
     for first in range(seeds.start, seeds.stop, batch.num_envs):
         lanes = range(min(batch.num_envs, seeds.stop - first))
         observations, _ = batch.reset(seed=list(range(first, first + batch.num_envs)))  # type: ignore[arg-type]
         items = list(iterate(batch.observation_space, observations))
         recordings = [Recording(batch.single_observation_space, [items[lane]], first + lane) for lane in lanes]
+        tremors = [Tremor(noise, space, first + lane) for lane in range(batch.num_envs)]
         started, done = np.ones((2, batch.num_envs), np.bool_)
         done[: len(lanes)] = False
         while not done.all():
-            actions = driver(observations, started)
-            if isinstance(space, spaces.Box):  # as the environment will see them, so that they replay
-                actions = np.clip(actions, space.low, space.high).astype(space.dtype)
+            meant = proper(driver(observations, started))
+            actions = proper([tremor(action) for tremor, action in zip(tremors, meant, strict=True)])
             observations, rewards, terminated, truncated, _ = batch.step(actions)
             items = list(iterate(batch.observation_space, observations))
             for lane in np.flatnonzero(~done):
                 recordings[lane].add(actions[lane], 0, items[lane], rewards[lane], terminated[lane], truncated[lane])
+                if noise:
+                    recordings[lane].meant.append(meant[lane])
             done |= terminated | truncated
             started[:] = False
         for recording in recordings:
-            number = writer.append(recording.episode(driver=name))
+            number = writer.append(recording.episode(driver=name, **({"noise": noise} if noise else {})))
             print(f"episode {number}  seed {recording.seed}  {len(recording)} steps  "
                   f"return {sum(recording.rewards):.1f}")  # fmt: skip
 

@@ -233,6 +233,44 @@ def _solved(results: Sequence[tuple[int, dict[str, Any]]]) -> str:
     return f"{reached} of {len(results)}" if len(results) > 1 else ("yes" if reached else "no")
 
 
+CLONE_GOALS = {("bc", "frame"): 650, ("dagger", "frame"): 780, ("bc", "stack4"): 850, ("dagger", "stack4"): 900}
+
+
+def stored_clones() -> dict[tuple[str, str], list[tuple[int, dict[str, Any], dict[str, Any]]]]:
+    """Stored evaluations ``clone-ALGORITHM-PRESET-sSEED[-gymnasium].json``: seed, ours and Gymnasium's, by the first two."""
+    found: dict[tuple[str, str], list[tuple[int, dict[str, Any], dict[str, Any]]]] = {}
+    for path in sorted((ROOT / "docs" / "measurements").glob("clone-*.json")):
+        if match := re.fullmatch(r"clone-(\w+)-(\w+)-s(\d+)", path.stem):
+            both = [json.loads(one.read_text()) for one in (path, path.with_name(f"{path.stem}-gymnasium.json"))]
+            found.setdefault((match[1], match[2]), []).append((int(match[3]), both[0], both[1]))
+    return found
+
+
+def clone_results() -> str:
+    """A line a clone, and one for all seeds: on our environment and on Gymnasium's."""
+    rows: list[tuple[object, ...]] = []
+    for (algorithm, preset), runs in stored_clones().items():
+        goal = CLONE_GOALS[algorithm, preset]
+        for seed, one, other in runs:
+            laps, low, high = f"{one['laps']} / {len(one['lengths'])}", *map(_round, one["ci95"])
+            difference = float(np.abs(np.subtract(one["returns"], other["returns"])).max())
+            numbers = (_round(one["mean"]), low, high, _round(one["iqm"]), laps, _round(other["mean"]), difference)
+            minutes = round(one["training"]["seconds"] / 60, 1)
+            rows.append((f"`{algorithm}`", f"`{preset}`", seed, minutes, *numbers, goal, _yes(one["mean"] >= goal)))
+        reached = sum(one["mean"] >= goal for _, one, _ in runs)
+        means = [_round(np.mean([run[k]["mean"] for run in runs])) for k in (1, 2)]  # type: ignore[call-overload]
+        returns = np.concatenate([one["returns"] for _, one, _ in runs])
+        low, high = map(_round, bootstrap_ci(np.array([one["mean"] for _, one, _ in runs])))
+        which = (f"**`{algorithm}`**", f"**`{preset}`**", f"all {len(runs)}", "")
+        rows.append((*which, means[0], low, high, _round(iqm(returns)), "", means[1], "", goal, f"{reached} of {len(runs)}"))
+    head = ("algorithm", "preset", "seed", "minutes", "mean", "95 % low", "high", "IQM", "laps")
+    return markdown((*head, "on Gymnasium", "largest difference", "goal", "reached"), rows)
+
+
+def _yes(reached: bool) -> str:
+    return "yes" if reached else "no"
+
+
 def bench_results() -> str:
     """Stored measurements ``bench-NAME.json``: ratios, goals and settings."""
     rows = []
@@ -271,6 +309,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "dqn-settings": dqn_settings,
     "dqn-results": dqn_results,
     "bench-results": bench_results,
+    "clone-results": clone_results,
 }
 
 if __name__ == "__main__":

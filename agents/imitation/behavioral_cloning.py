@@ -56,7 +56,15 @@ class Config(Settings):
         require(watched, "patience", self.patience, "stopping early needs validation: use 0, or hold episodes out")
 
 
-STACKED = (*Config.transforms, "stack:4")
+#: steering and pedals as numbers, from the whole picture: its panel shows the speed, which the book's crop cuts off
+WHOLE: dict[str, Any] = {
+    "env_kwargs": {},
+    "transforms": ("gray",),
+    "head": "continuous",
+    "balance": "none",
+    "decay": True,
+}
+STACKED = {**WHOLE, "transforms": ("gray", "stack:4")}
 PILOTNET: dict[str, Any] = {
     "env_kwargs": {"camera": "driver"},
     "transforms": (),
@@ -68,7 +76,8 @@ PILOTNET: dict[str, Any] = {
 PRESETS = {
     "default": Config(),
     "book": Config(batch_size=32, balance="book", mirror=False, patience=0),
-    "stack4": Config(transforms=STACKED),
+    "frame": Config(**WHOLE, epochs=12, patience=0, validation=0.1),
+    "stack4": Config(**STACKED, epochs=12, patience=0, validation=0.1),
     "pilotnet": Config(**PILOTNET),
     "alvinn": Config(
         env_kwargs={"observation": "alvinn"},
@@ -125,7 +134,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
         learner.prepare(training)
     while epoch < config.epochs and not (config.patience and epoch - best_epoch >= config.patience):
         with run.restartable():
-            metrics = learner.epoch(training, epoch)
+            metrics = learner.epoch(training, epoch, 1 - epoch / config.epochs)
             if len(validation):
                 metrics |= {f"validation_{name}": value for name, value in learner.measure(validation).items()}
             metrics |= driven(agent, config, epoch + 1)
@@ -181,8 +190,13 @@ class Learner:
         elif self.config.balance == "weights":
             self._chances = examples.class_weights(training.targets, self.config.balance_power)
 
-    def epoch(self, training: Examples, number: int) -> dict[str, float]:
-        """Pass once through the prepared rows; raises `UserError` when the loss is not finite."""
+    def epoch(self, training: Examples, number: int, left: float) -> dict[str, float]:
+        """Pass once through the prepared rows; ``left`` is the share of the run before it.
+
+        Raises:
+            UserError: the loss is not finite.
+        """
+        self.optimizer.param_groups[0]["lr"] = self.config.learning_rate * (left if self.config.decay else 1.0)
         name = f"epoch {number}"
         rng = generators(self.config.seed, name)[name]
         if self._chances is None:

@@ -6,8 +6,9 @@ episode in each lane, asks the teacher at every step, adds what it says to all e
     D <- D + {(s, teacher(s)): s visited by pi_k},  pi_k = beta^k teacher + (1 - beta^k) learner
     learner <- trained on D
 
-so the first round (k = 0) is the teacher's alone. Driving with the teacher's hand at some steps (beta > 0) is the
-paper's; with beta 0, which its experiments found best, the learner drives every round but the first.
+so the first round (k = 0) is the teacher's alone: its own drive, or demonstrations recorded before. Driving with the
+teacher's hand at some steps (beta > 0) is the paper's; with beta 0, which its experiments found best, the learner
+drives every round but the first.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from agents.evaluation import playground
 from agents.imitation import demonstrations
-from agents.imitation.behavioral_cloning import PILOTNET, STACKED, Learner
+from agents.imitation.behavioral_cloning import PILOTNET, STACKED, WHOLE, Learner
 from agents.imitation.examples import Examples, require_book_classes
 from agents.imitation.networks import Agent, Settings, driven, make_agent
 from agents.registry import Algorithm
@@ -54,10 +55,12 @@ class Config(Settings):
     """Steps after which an episode is cut, before a car that is stuck fills the examples; 0: never."""
     epochs: int = 4
     """Passes through all examples so far, in each round."""
+    style: str = "calm"
+    """How the scripted teacher drives: fast or calm."""
     beta: float = 0.0
     """Share of the steps that the teacher drives in round k = 0, 1, ...: beta^k."""
     demonstrations: str = ""
-    """Episodes to start from, a folder or the id of a Minari data set; with none the teacher drives the first round."""
+    """The first round's episodes, a folder or the id of a Minari data set; with none the teacher drives that round."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,7 +72,8 @@ class Config(Settings):
 
 PRESETS = {
     "default": Config(),
-    "stack4": Config(transforms=STACKED),
+    "frame": Config(**WHOLE, rounds=4, lanes=6, epochs=3),
+    "stack4": Config(**STACKED, rounds=4, lanes=6, epochs=3),
     "pilotnet": Config(**PILOTNET),
 }
 
@@ -90,7 +94,7 @@ def train(config: Config, run: Run | None = None, teacher: Callable[[Any], Teach
     agent = make_agent(config, None if start is None else start.observation_space)
     learner = Learner(config, agent)
     lanes = playground(agent, config.env, config.lanes, config.env_kwargs)
-    driver = (teacher or _expert)(lanes)
+    driver = teacher(lanes) if teacher else _expert(lanes, config.style)
     data = Aggregate(ChunkLog(run.folder / "checkpoints" / "examples" if run.folder else None))
     done = 0  # rounds
 
@@ -106,23 +110,22 @@ def train(config: Config, run: Run | None = None, teacher: Callable[[Any], Teach
         done = saved["round"]
         agent.load_state_dict(saved["agent"])
         learner.load_state_dict(saved["learner"])
-    elif start is not None:
-        with run.restartable():
-            data.examples = agent.examples(start, np.arange(len(start)))
 
     while done < config.rounds:
         with run.restartable():
-            share = config.beta ** (done if start is None else done + 1)
-            name = f"round {done}"
-            visited, metrics = drive(
-                agent, lanes, driver, share, generators(config.seed, name)[name], config.round_steps
-            )
-            if share < 1:  # what the learner would do where it got to, before it learns from that
-                metrics |= {f"visited_{name}": value for name, value in learner.measure(visited).items()}
-            learned = data.joined(visited)
+            metrics: dict[str, float] = {}
+            if done == 0 and start is not None:
+                learned, metrics["learner_states"] = agent.examples(start, np.arange(len(start))), 0
+            else:
+                share, rng = config.beta**done, generators(config.seed, f"round {done}")[f"round {done}"]
+                visited, metrics = drive(agent, lanes, driver, share, rng, config.round_steps)
+                if share < 1:  # what the learner would do where it got to, before it learns from that
+                    measured = learner.measure(visited)
+                    metrics |= {f"visited_{name}": value for name, value in measured.items()}
+                learned = data.joined(visited)
             learner.prepare(learned)
             for epoch in range(done * config.epochs, (done + 1) * config.epochs):
-                metrics |= learner.epoch(learned, epoch)
+                metrics |= learner.epoch(learned, epoch, 1 - epoch / (config.rounds * config.epochs))
             metrics |= {"examples": len(learned), **driven(agent, config, done + 1)}
             data.examples = learned
         done += 1
@@ -211,13 +214,13 @@ class Aggregate:
         self._logged = len(self.examples)
 
 
-def _expert(lanes: VectorEnv[Any, Any, Any]) -> Teacher:
+def _expert(lanes: VectorEnv[Any, Any, Any], style: str) -> Teacher:
     from agents.imitation.experts import Expert
 
     space = lanes.single_action_space
     if isinstance(space, gym.spaces.Discrete):
         require_book_classes(int(space.n), "actions")
-    return Expert(lanes, "book" if isinstance(space, gym.spaces.Discrete) else "continuous")
+    return Expert(lanes, "book" if isinstance(space, gym.spaces.Discrete) else "continuous", style)
 
 
 ALGORITHMS = {

@@ -120,7 +120,7 @@ class Demonstrations(Sequence[Episode]):
         number = range(len(self))[number]
         with _decoding(self.path / "data" / str(number)):
             stored = next(iter(self._storage.get_episodes([number])))
-            details = dict(self._episodes[number])
+            details, infos = dict(self._episodes[number]), stored["infos"] or {}
             episode = Episode(
                 observations=stored["observations"],
                 actions=stored["actions"],
@@ -128,7 +128,8 @@ class Demonstrations(Sequence[Episode]):
                 terminations=stored["terminations"],
                 truncations=stored["truncations"],
                 seed=details.pop("seed", None),
-                keys=(stored["infos"] or {}).get("keys"),
+                keys=infos.get("keys"),
+                meant=np.asarray(infos["meant"][:-1], self._storage.action_space.dtype) if "meant" in infos else None,
                 details=details,
                 number=number,
             )
@@ -265,6 +266,10 @@ class DemonstrationWriter:
         storage = MinariStorage.new(folder, *spaces, self._spec(), "arrow", jpeg_encoding=False)
         number = self._episodes
         keys = np.zeros(len(episode) + 1, np.int64) if episode.keys is None else episode.keys
+        infos: dict[str, Any] = {"keys": keys.tolist()}  # arrays of one dimension do not come back
+        if episode.meant is not None:  # a row for every observation
+            infos["meant"] = typed(self.action_space, np.concatenate([episode.meant, episode.meant[-1:]]))
+            infos["meant"] = infos["meant"] if infos["meant"].ndim > 1 else infos["meant"].tolist()
         buffer = EpisodeBuffer(
             number,
             episode.seed,
@@ -274,7 +279,7 @@ class DemonstrationWriter:
             list(episode.rewards),
             list(episode.terminations),
             list(episode.truncations),
-            {"keys": keys.tolist()},  # arrays of one dimension do not come back
+            infos,
         )
         storage.update_episodes([buffer])
         details = {"skidpad_version": _version(), **episode.details, "id": number, "total_steps": len(episode)}

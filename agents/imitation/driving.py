@@ -66,6 +66,7 @@ class Style(NamedTuple):
     look_time: float  # s more of that, times the speed
     delay: float  # s until steering acts: the pursuit starts from where the car will be then
     lead: float  # s ahead that the plan's speed is read
+    top_speed: float = TOP_SPEED  # m/s
 
 
 @njit(cache=True, nogil=True)
@@ -108,7 +109,7 @@ def racing_line(points: Array, reach: float, plan: Array) -> None:
 
 
 @njit(cache=True, nogil=True)
-def speed_profile(lateral: float, braking: float, plan: Array) -> None:
+def speed_profile(lateral: float, braking: float, top_speed: float, plan: Array) -> None:
     """Write the curvature of the line and the speeds that its bends and the way to them allow.
 
     The tyres hold |(a_along / braking, a_across / lateral)| <= 1 with a_across = v^2 |k|. The end is open.
@@ -120,7 +121,7 @@ def speed_profile(lateral: float, braking: float, plan: Array) -> None:
         bx, by = plan[i + 1, X] - plan[i, X], plan[i + 1, Y] - plan[i, Y]
         sides = math.hypot(ax, ay) * math.hypot(bx, by) * math.hypot(ax + bx, ay + by)
         plan[i, CURVATURE] = 2 * (ax * by - ay * bx) / sides  # of the circle through three points
-    plan[n - 1, SPEED] = TOP_SPEED
+    plan[n - 1, SPEED] = top_speed
     for i in range(n - 2, -1, -1):
         bend = abs(plan[i, CURVATURE])
         corner = lateral / max(bend, 1e-9)  # v^2 = a_across / |k|
@@ -128,7 +129,7 @@ def speed_profile(lateral: float, braking: float, plan: Array) -> None:
         across = min(after * max(bend, abs(plan[i + 1, CURVATURE])) / lateral, 1.0)
         along = braking * math.sqrt(1 - across * across)
         way = math.hypot(plan[i + 1, X] - plan[i, X], plan[i + 1, Y] - plan[i, Y])
-        plan[i, SPEED] = min(math.sqrt(min(corner, after + 2 * along * way)), TOP_SPEED)  # v^2 = v'^2 + 2 a s
+        plan[i, SPEED] = min(math.sqrt(min(corner, after + 2 * along * way)), top_speed)  # v^2 = v'^2 + 2 a s
 
 
 @njit(cache=True, nogil=True)
@@ -138,7 +139,7 @@ def make_plans(sight: Sight, lanes: Array, style: Style, plans: Array, progress:
         if lanes[lane]:
             n = sight.tiles[lane]
             racing_line(sight.points[lane, :n], style.reach, plans[lane, :n])
-            speed_profile(style.lateral, style.braking, plans[lane, :n])
+            speed_profile(style.lateral, style.braking, style.top_speed, plans[lane, :n])
             progress[lane] = 0
 
 

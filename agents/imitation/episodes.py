@@ -29,6 +29,7 @@ class Episode:
     truncations: NDArray[np.bool_]  # (steps,)
     seed: int | None = None  # of the reset; None where nobody knows it (imported recordings)
     keys: NDArray[np.int64] | None = None  # (steps + 1,): bit i is set while key i of details["keys"] was held down
+    meant: Array | None = None  # (steps, *action): what the driver wanted, where its actions were disturbed
     details: Mapping[str, Any] = field(default_factory=dict)  # driver, version of this package, source, ...
     number: int = -1  # in the data set, from 0; given by the data set
 
@@ -39,6 +40,11 @@ class Episode:
     def frames(self) -> Array:
         """``(steps, *observation)``: the observations that belong to the actions, without the last."""
         return self.observations[:-1]
+
+    @property
+    def lessons(self) -> Array:
+        """``(steps, *action)``: the actions to imitate, which are those that the driver meant."""
+        return self.actions if self.meant is None else self.meant
 
 
 @dataclass
@@ -53,6 +59,7 @@ class Recording:
     terminated: bool = False
     truncated: bool = False
     keys: list[int] = field(default_factory=list)
+    meant: list[Any] = field(default_factory=list)
 
     def add(self, action: Any, keys: int, observation: Any, reward: Any, terminated: Any, truncated: Any) -> None:
         """One step; ``keys`` are the bits of the keys that were held down."""
@@ -77,6 +84,7 @@ class Recording:
             truncations,
             self.seed,
             np.array([*self.keys, 0], np.int64),
+            np.array(self.meant) if self.meant else None,
             details,
         )
 
@@ -95,7 +103,8 @@ def check(episode: Episode, observation_space: gym.Space[Any], action_space: gym
             raise UserError(f"observations of shape {array.shape} for {steps} steps: need {(steps + 1, *space.shape)}")
         if array.dtype.kind == "f" and np.isnan(array).any():
             raise UserError("observations hold NaN: record them again")
-    for space, array in leaves(action_space, episode.actions):
+    both = [episode.actions] if episode.meant is None else [episode.actions, episode.meant]
+    for space, array in (leaf for actions in both for leaf in leaves(action_space, actions)):
         if array.shape != (steps, *space.shape):
             raise UserError(f"actions of shape {array.shape} for {steps} steps: need {(steps, *space.shape)}")
         wrong = ~np.isfinite(array)

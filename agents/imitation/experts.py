@@ -17,9 +17,17 @@ from supervised.training.errors import UserError
 Array = NDArray[Any]
 
 # Found by searching on tracks of training seeds. Full lock in pulses needs a longer look ahead.
-STYLES = {
+FAST = {
     "continuous": Style(reach=4.4, lateral=175, braking=200, look=6.7, look_time=0.17, delay=0.036, lead=0.05),
     "book": Style(reach=5.1, lateral=190, braking=160, look=6, look_time=0.145, delay=0.036, lead=0.003),
+}
+#: how the expert drives: "fast" for the return; "calm" for whoever learns from it, with room for mistakes
+STYLES = {
+    "fast": FAST,
+    "calm": {
+        "continuous": FAST["continuous"]._replace(reach=3.0, lateral=150.0, braking=150.0, top_speed=80.0),
+        "book": FAST["book"]._replace(reach=3.5, lateral=150.0, braking=120.0, top_speed=80.0),
+    },
 }
 
 
@@ -30,18 +38,21 @@ class Expert:
         env: a batch or a single environment of ours, or Gymnasium's ``CarRacing-v3`` (1.4.0), wrapped or not. It is
             read at every `act` and never changed.
         actions: "continuous": steering, gas and brake; "book": the seven classes, which give no gas while steering.
+        style: "fast", or "calm".
 
     Raises:
-        UserError: other ``actions``, or an environment without a car.
+        UserError: other ``actions`` or ``style``, or an environment without a car.
     """
 
-    def __init__(self, env: Any, actions: str = "continuous") -> None:
-        if actions not in STYLES:
-            raise UserError(f"actions={actions!r}: the expert drives with one of {list(STYLES)}")
+    def __init__(self, env: Any, actions: str = "continuous", style: str = "fast") -> None:
+        if actions not in FAST:
+            raise UserError(f"actions={actions!r}: the expert drives with one of {list(FAST)}")
+        if style not in STYLES:
+            raise UserError(f"style={style!r}: the expert drives in one of {list(STYLES)}")
         self._env = getattr(env.unwrapped, "batch", env.unwrapped)
         if not hasattr(self._env, "car") and "omega" not in getattr(self._env, "fields", ()):
             raise UserError(f"{self._env}: the expert drives CarRacing only")
-        self.actions = actions
+        self.actions, self._style = actions, STYLES[style][actions]
         lanes = getattr(self._env, "num_envs", 1)
         self._plans = np.zeros((lanes, CAPACITY, 4))
         self._starts = np.zeros((lanes, 4, 3))  # the first points of the tracks that the plans are for
@@ -57,13 +68,13 @@ class Expert:
         fresh = (time < 0.03) | (self._starts != sight.points[:, :4]).any(axis=(1, 2))
         if fresh.any():
             self._starts[fresh] = sight.points[fresh, :4]
-            make_plans(sight, fresh, STYLES[self.actions], self._plans, self._progress)
+            make_plans(sight, fresh, self._style, self._plans, self._progress)
         if self.actions == "book":
             classes = np.empty(len(time), np.int64)
-            choose(sight, STYLES[self.actions], self._plans, self._progress, classes)
+            choose(sight, self._style, self._plans, self._progress, classes)
             return classes
         controls = np.empty((len(time), 3), np.float32)
-        drive(sight, STYLES[self.actions], self._plans, self._progress, controls)
+        drive(sight, self._style, self._plans, self._progress, controls)
         return controls
 
 

@@ -49,6 +49,8 @@ class Settings(Common):
     """Examples a gradient step, at most."""
     learning_rate: float = 1e-3
     """Step size of Adam (Kingma and Ba 2014; the book's, and torch's default)."""
+    decay: tyro.conf.FlagConversionOff[bool] = False
+    """Let the step size fall linearly to 0 over the run."""
     weight_decay: float = 0.0
     """Adam's L2 penalty."""
     balance: str = "weights"
@@ -171,7 +173,7 @@ class Agent:
             for number in numbers:
                 episode = episodes[int(number)]
                 blocks = [self.transform(episode.frames[k : k + BLOCK]) for k in range(0, len(episode), BLOCK)]
-                yield np.concatenate(blocks), self.targets(episode.actions)
+                yield np.concatenate(blocks), self.targets(episode.lessons)
 
         return Examples.collect(prepared(), int(episodes.lengths[numbers].sum()))
 

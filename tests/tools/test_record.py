@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 from key_events import press, release
 
 from agents import train
@@ -22,6 +23,7 @@ from tools.window import Window
 pygame = pytest.importorskip("pygame")
 
 ROOT = Path(__file__).parents[2]
+CONTROLS = spaces.Box(np.array([-1, 0, 0], np.float32), np.ones(3, np.float32))
 
 
 # A person at the keyboard, whose keys are posted to SDL's event queue.
@@ -229,6 +231,12 @@ def test_the_expert_drives(tmp_path: Path) -> None:
         (["--env", "skidpad/CartPole-v1", "--driver", "nowhere"], "give the folder of a run"),
         (["--env", "skidpad/CartPole-v1", "--driver", "expert", "--episodes", "0"], "episodes=0"),
         (["--env", "skidpad/CartPole-v1", "--driver", "expert", "--seed", "10000"], "seed=10000: training seeds"),
+        (["--env", "skidpad/CarRacing-v0", "--noise", "0.1"], "noise=0.1: it needs a --driver"),
+        (["--env", "skidpad/CarRacing-v0", "--driver", "calm", "--noise", "-1"], "noise=-1.0"),
+        (
+            ["--env", "skidpad/CarRacing-v0", "--env-kwargs", '{"actions": "book"}', "--driver", "calm", "--noise=1"],
+            "noise=1.0: it disturbs",
+        ),
         (["--env", "skidpad/CartPole-v9"], "unknown environment 'skidpad/CartPole-v9'"),
         (["--env", "skidpad/RandomWalk-v0"], "no keys are known for skidpad/RandomWalk-v0"),
         ([], "--env"),
@@ -248,3 +256,28 @@ def test_the_expert_drives_our_cars(tmp_path: Path, actions: str) -> None:
     assert found.lengths.tolist() == [60, 60] and found[0].frames.shape == (60, 96, 96, 3)
     assert np.bincount(book_classes(found[1].actions), minlength=7)[5] > 10, "it accelerates"
     play.verify(found, None)
+
+
+def test_a_trembling_hand_is_recorded_with_what_the_driver_meant(tmp_path: Path) -> None:
+    kwargs = '{"max_episode_steps": 150, "renderer": "fast"}'
+    arguments = ["--env", "skidpad/CarRacing-v0", "--env-kwargs", kwargs, "--driver", "calm", "--out", str(tmp_path)]
+    record.main([*arguments, "--episodes", "2", "--noise", "0.2"])
+    for episode in load(tmp_path):
+        assert episode.meant is not None and episode.lessons is episode.meant
+        slips = np.flatnonzero(episode.meant[:, 0] != episode.actions[:, 0])
+        assert 5 <= len(slips) < 100, "in bursts"
+        np.testing.assert_array_equal(episode.meant[:, 1:], episode.actions[:, 1:])  # gas and brake are left alone
+    play.verify(load(tmp_path), None)
+    record.main([*arguments, "--episodes", "1"])  # the same data set takes episodes without noise
+    assert load(tmp_path)[2].meant is None
+
+
+def test_a_tremor_comes_in_bursts_of_the_given_size() -> None:
+    tremor = record.Tremor(0.3, CONTROLS, seed=3)
+    noise = np.array([tremor(np.zeros(3, np.float32))[0] for _ in range(50_000)])
+    on = noise != 0
+    starts, ends = np.flatnonzero(np.diff(on.astype(int)) == 1), np.flatnonzero(np.diff(on.astype(int)) == -1)
+    lengths = ends[:500] - starts[:500]
+    assert (lengths.min(), lengths.max()) == (4, 23) or (lengths.min(), lengths.max()) == (5, 24)
+    assert noise[on].std() == pytest.approx(0.3, rel=0.1)
+    assert (starts[1:500] - ends[:499]).min() >= 20

@@ -40,12 +40,13 @@ class Candidate(NamedTuple):
     prepare: Callable[[], Any]
     step: Callable[[int], Any]
     amount: int  # steps of single cars in one part
+    steps: int  # parts
 
     def work(self) -> int:
-        """All `STEPS` parts."""
-        for k in range(ZOOM, ZOOM + STEPS):
+        """All parts."""
+        for k in range(ZOOM, ZOOM + self.steps):
             self.step(k)
-        return self.amount * STEPS
+        return self.amount * self.steps
 
 
 def measure(candidates: dict[str, Candidate]) -> dict[str, float]:
@@ -54,13 +55,13 @@ def measure(candidates: dict[str, Candidate]) -> dict[str, float]:
     return rates({name: candidate.work for name, candidate in candidates.items()}, seconds=0.0, prepare=prepare)
 
 
-def plan(lanes: int) -> Actions:
-    """The expert's actions ``(steps, lanes, 3)`` along the tracks of seeds 0, 1, ..."""
+def plan(lanes: int, steps: int = STEPS) -> Actions:
+    """The expert's actions ``(ZOOM + steps, lanes, 3)`` along the tracks of seeds 0, 1, ..."""
     env = CarRacing(lanes, observation="none")
     env.reset(seed=0)
     expert = Expert(env)
     actions = []
-    for _ in range(ZOOM + STEPS):
+    for _ in range(ZOOM + steps):
         actions.append(np.asarray(expert.act(), np.float32))
         env.step(actions[-1])
     return np.array(actions)
@@ -73,7 +74,7 @@ def ours(actions: Actions, keywords: dict[str, Any]) -> Candidate:
     for one in actions[:ZOOM]:
         env.step(one)
     start = env.state_dict()
-    return Candidate(lambda: env.load_state_dict(start), lambda k: env.step(actions[k]), env.num_envs)
+    return Candidate(lambda: env.load_state_dict(start), lambda k: env.step(actions[k]), env.num_envs, len(actions) - ZOOM)
 
 
 def drawing(actions: Actions, keywords: dict[str, Any]) -> Candidate:
@@ -82,7 +83,7 @@ def drawing(actions: Actions, keywords: dict[str, Any]) -> Candidate:
     env.reset(seed=0)
     for one in actions[: ZOOM + STEPS // 2]:
         env.step(one)
-    return Candidate(lambda: None, lambda k: env.observe(), env.num_envs)
+    return Candidate(lambda: None, lambda k: env.observe(), env.num_envs, STEPS)
 
 
 def gymnasium(actions: Actions, drawn: bool = True) -> Candidate:
@@ -96,7 +97,7 @@ def gymnasium(actions: Actions, drawn: bool = True) -> Candidate:
         for one in actions[:ZOOM, 0]:
             env.step(one)
 
-    return Candidate(prepare, lambda k: env.step(actions[k, 0]), 1)
+    return Candidate(prepare, lambda k: env.step(actions[k, 0]), 1, STEPS)
 
 
 def envpool_cars(actions: Actions) -> Candidate:
@@ -109,7 +110,7 @@ def envpool_cars(actions: Actions) -> Candidate:
         for one in actions[:ZOOM]:
             env.step(one)
 
-    return Candidate(prepare, lambda k: env.step(actions[k]), lanes)
+    return Candidate(prepare, lambda k: env.step(actions[k]), lanes, STEPS)
 
 
 def run() -> Iterator[Measurement]:
@@ -142,7 +143,7 @@ def run() -> Iterator[Measurement]:
         rate = measured[f"drawing {name}"]
         yield Measurement(f"car-racing, {name} drawing only", rate, frames, "frames/s", rate / frames, 0.0, settings)
     for lanes in GROWTH:
-        actions = plan(lanes)
+        actions = plan(lanes, max(STEPS * LANES // max(lanes, LANES), 10))  # as much work for many cars as for few
         grown = measure({name: ours(actions, VARIANTS[name]) for name in ("none", "fast", "exact")})
         for name, rate in grown.items():
             ratio = rate / measured[name]

@@ -125,7 +125,7 @@ def run() -> Iterator[Measurement]:
     book = BookEpochs(make_agent(CONFIG), frames, classes)
 
     def ours() -> int:
-        learner.epoch(examples, 0)
+        learner.epoch(examples, 0, 1.0)
         return len(examples)
 
     rate = rates({"ours": ours, "peer": book.epoch}, seconds=0.0)

@@ -172,7 +172,7 @@ def test_alvinn_learns_to_find_the_road() -> None:
     learner.prepare(data)
     before = learner.measure(data)["steering_error"]
     for epoch in range(30):
-        learner.epoch(data, epoch)
+        learner.epoch(data, epoch, 1.0)
     assert learner.measure(data)["steering_error"] < 0.1 < before
 
 

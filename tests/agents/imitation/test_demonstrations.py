@@ -48,12 +48,12 @@ def write(path: Path, *episodes: Episode) -> DemonstrationWriter:
 
 
 def same(one: Any, other: Any) -> bool:
-    names = ("observations", "actions", "rewards", "terminations", "truncations", "keys")
+    names = ("observations", "actions", "rewards", "terminations", "truncations", "keys", "meant")
     return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
 
 
 def test_what_is_written_comes_back(tmp_path: Path) -> None:
-    episodes = [drive(5, 0), drive(3, 1), drive(7, 2, seed=None)]
+    episodes = [drive(5, 0), drive(3, 1, meant=drive(3, 9).actions), drive(7, 2, seed=None)]
     write(tmp_path / "mine", *episodes)
     found = load(tmp_path / "mine")
     assert (len(found), found.total_steps, found.seeds) == (3, 15, [0, 1, None])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 import envs  # noqa: F401  (registers the ids)
 from agents.imitation.driving import CURVATURE, SPEED, TOP_SPEED, ahead, nearest, racing_line, speed_profile
 from agents.imitation.experts import Expert
+from envs.car_racing.env import CarRacing
 from supervised.training.errors import UserError
 
 BOOK_ACTIONS = np.array(
@@ -34,7 +35,7 @@ def hairpin(radius: float) -> NDArray[Any]:
 def planned(points: NDArray[Any], reach: float, lateral: float = 150.0, braking: float = 100.0) -> NDArray[Any]:
     plan = np.zeros((len(points), 4))
     racing_line(points, reach, plan)
-    speed_profile(lateral, braking, plan)
+    speed_profile(lateral, braking, TOP_SPEED, plan)
     return plan
 
 
@@ -43,11 +44,11 @@ def test_speed_on_a_circle_is_the_root_of_lateral_times_radius(radius: float) ->
     angles = 3.5 / radius * np.arange(40)
     plan = np.zeros((40, 4))
     plan[:, :2] = radius * np.column_stack([np.cos(angles), np.sin(angles)])
-    speed_profile(150.0, 100.0, plan)
+    speed_profile(150.0, 100.0, TOP_SPEED, plan)
     np.testing.assert_allclose(plan[1:-1, CURVATURE], 1 / radius)  # counter-clockwise: left
     np.testing.assert_allclose(plan[1:-1, SPEED], math.sqrt(150 * radius))
     plan[:, 0] *= -1
-    speed_profile(150.0, 100.0, plan)
+    speed_profile(150.0, 100.0, TOP_SPEED, plan)
     np.testing.assert_allclose(plan[1:-1, CURVATURE], -1 / radius)
 
 
@@ -114,6 +115,22 @@ def test_laps_of_the_original(actions: str, seed: int) -> None:
             break
     assert terminated and info["lap_finished"]
     assert returns >= 900
+
+
+@pytest.mark.parametrize("actions", ["continuous", "book"])
+def test_the_calm_style_is_slower_and_still_good(actions: str) -> None:
+    results = {}
+    for style in ("fast", "calm"):
+        env = CarRacing(8, actions=actions, observation="none", autoreset_mode="Disabled")
+        env.reset(seed=0)
+        expert, top, returns, going = Expert(env, actions, style), 0.0, np.zeros(8), np.ones(8, np.bool_)
+        while going.any():
+            _, rewards, terminated, truncated, _ = env.step(expert.act())
+            returns += rewards * going
+            top = max(top, float(np.hypot(*env.fields["velocity"][going, 0].T).max()))
+            going &= ~(terminated | truncated)
+        results[style] = returns.mean(), top
+    assert results["calm"][0] >= 850 and results["calm"][1] < 85 < results["fast"][1]
 
 
 def test_another_episode_is_planned_anew() -> None:
