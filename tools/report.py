@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -236,33 +236,47 @@ def _solved(results: Sequence[tuple[int, dict[str, Any]]]) -> str:
 CLONE_GOALS = {("bc", "frame"): 650, ("dagger", "frame"): 780, ("bc", "stack4"): 850, ("dagger", "stack4"): 900}
 
 
-def stored_clones() -> dict[tuple[str, str], list[tuple[int, dict[str, Any], dict[str, Any]]]]:
-    """Stored evaluations ``clone-ALGORITHM-PRESET-sSEED[-gymnasium].json``: seed, ours and Gymnasium's, by the first two."""
-    found: dict[tuple[str, str], list[tuple[int, dict[str, Any], dict[str, Any]]]] = {}
+class Clone(NamedTuple):
+    """The evaluations of one run."""
+
+    seed: int
+    ours: dict[str, Any]
+    gymnasium: dict[str, Any] | None  # on its own CarRacing-v3, where that has been done
+
+
+def stored_clones() -> dict[tuple[str, str], list[Clone]]:
+    """Stored evaluations ``clone-ALGORITHM-PRESET-sSEED[-gymnasium].json``, by algorithm and preset."""
+    found: dict[tuple[str, str], list[Clone]] = {}
     for path in sorted((ROOT / "docs" / "measurements").glob("clone-*.json")):
         if match := re.fullmatch(r"clone-(\w+)-(\w+)-s(\d+)", path.stem):
-            both = [json.loads(one.read_text()) for one in (path, path.with_name(f"{path.stem}-gymnasium.json"))]
-            found.setdefault((match[1], match[2]), []).append((int(match[3]), both[0], both[1]))
+            other = path.with_name(f"{path.stem}-gymnasium.json")
+            gymnasium = json.loads(other.read_text()) if other.exists() else None
+            clone = Clone(int(match[3]), json.loads(path.read_text()), gymnasium)
+            found.setdefault((match[1], match[2]), []).append(clone)
     return found
 
 
 def clone_results() -> str:
     """A line a clone, and one for all seeds: on our environment and on Gymnasium's."""
     rows: list[tuple[object, ...]] = []
-    for (algorithm, preset), runs in stored_clones().items():
+    for (algorithm, preset), clones in stored_clones().items():
         goal = CLONE_GOALS[algorithm, preset]
-        for seed, one, other in runs:
-            laps, low, high = f"{one['laps']} / {len(one['lengths'])}", *map(_round, one["ci95"])
-            difference = float(np.abs(np.subtract(one["returns"], other["returns"])).max())
-            numbers = (_round(one["mean"]), low, high, _round(one["iqm"]), laps, _round(other["mean"]), difference)
-            minutes = round(one["training"]["seconds"] / 60, 1)
-            rows.append((f"`{algorithm}`", f"`{preset}`", seed, minutes, *numbers, goal, _yes(one["mean"] >= goal)))
-        reached = sum(one["mean"] >= goal for _, one, _ in runs)
-        means = [_round(np.mean([run[k]["mean"] for run in runs])) for k in (1, 2)]  # type: ignore[call-overload]
-        returns = np.concatenate([one["returns"] for _, one, _ in runs])
-        low, high = map(_round, bootstrap_ci(np.array([one["mean"] for _, one, _ in runs])))
-        which = (f"**`{algorithm}`**", f"**`{preset}`**", f"all {len(runs)}", "")
-        rows.append((*which, means[0], low, high, _round(iqm(returns)), "", means[1], "", goal, f"{reached} of {len(runs)}"))
+        for seed, ours, gymnasium in clones:
+            laps, minutes = f"{ours['laps']} / {len(ours['lengths'])}", round(ours["training"]["seconds"] / 60, 1)
+            other: tuple[object, ...] = ("", "")
+            if gymnasium:
+                difference = np.abs(np.subtract(ours["returns"], gymnasium["returns"])).max()
+                other = (_round(gymnasium["mean"]), float(difference))
+            numbers = map(_round, (ours["mean"], *ours["ci95"], ours["iqm"]))
+            reached = _yes(ours["mean"] >= goal)
+            rows.append((f"`{algorithm}`", f"`{preset}`", seed, minutes, *numbers, laps, *other, goal, reached))
+        means = np.array([clone.ours["mean"] for clone in clones])
+        returns = np.concatenate([clone.ours["returns"] for clone in clones])
+        numbers = map(_round, (means.mean(), *bootstrap_ci(means), iqm(returns)))
+        laps = f"{sum(clone.ours['laps'] for clone in clones)} / {len(returns)}"
+        reached = f"{(means >= goal).sum()} of {len(clones)}"
+        which = (f"**`{algorithm}`**", f"**`{preset}`**", f"all {len(clones)}", "")
+        rows.append((*which, *numbers, laps, "", "", goal, reached))
     head = ("algorithm", "preset", "seed", "minutes", "mean", "95 % low", "high", "IQM", "laps")
     return markdown((*head, "on Gymnasium", "largest difference", "goal", "reached"), rows)
 

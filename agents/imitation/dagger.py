@@ -72,8 +72,8 @@ class Config(Settings):
 
 PRESETS = {
     "default": Config(),
-    "frame": Config(**WHOLE, rounds=4, lanes=6, epochs=3),
-    "stack4": Config(**STACKED, rounds=4, lanes=6, epochs=3),
+    "frame": Config(**WHOLE, rounds=5, lanes=6, epochs=3),
+    "stack4": Config(**STACKED, rounds=5, lanes=6, epochs=3),
     "pilotnet": Config(**PILOTNET),
 }
 

@@ -15,7 +15,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 from envs.batched import Array
 from envs.car_racing.state import CAPACITY, GRASS_CELL, TILE_LENGTH, State
@@ -81,11 +81,10 @@ BEAMS = np.stack([np.sin(AZIMUTHS), np.cos(AZIMUTHS)], axis=1)  # lateral and fo
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def driver_frames(state: State, out: Array) -> None:
-    """Pictures of the driver's camera into ``out`` (lanes, 66, 200, 3) uint8."""
+def _draw_driver(state: State, out: Array, first_lane: int, end_lane: int) -> None:
     samples, palette, ground = _empty_samples(DRIVER, DRIVER_SHAPE[1]), _empty_palette(DRIVER), _empty_ground()
     colors = np.empty(DRIVER_SHAPE[1], np.int64)
-    for lane in range(out.shape[0]):
+    for lane in range(first_lane, end_lane):
         _scan(DRIVER, state, lane, ground, samples)
         _mix_palette(DRIVER, state.colors[lane], palette)
         for channel in range(3):
@@ -102,11 +101,21 @@ def driver_frames(state: State, out: Array) -> None:
                     line[3 * column + channel] = (colors[column] >> 16 * channel & 0xFFFF) * scale >> 16
 
 
+@njit(cache=True, nogil=True, parallel=True)
+def driver_frames(state: State, out: Array, shares: int) -> None:
+    """Pictures of the driver's camera into ``out`` (lanes, 66, 200, 3) uint8, with ``shares`` threads."""
+    lanes = out.shape[0]
+    if shares == 1:
+        _draw_driver(state, out, 0, lanes)
+    else:
+        for share in prange(shares):
+            _draw_driver(state, out, lanes * share // shares, lanes * (share + 1) // shares)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def driver_segmentation(state: State, out: Array) -> None:
-    """Classes of the driver's pixels' centres into ``out`` (lanes, 66, 200) uint8: 0 grass, 1 road, 2 kerb, 5 sky."""
+def _classify_driver(state: State, out: Array, first_lane: int, end_lane: int) -> None:
     samples, ground = _empty_samples(DRIVER, DRIVER_SHAPE[1]), _empty_ground()
-    for lane in range(out.shape[0]):
+    for lane in range(first_lane, end_lane):
         _scan(DRIVER, state, lane, ground, samples)
         for row in range(out.shape[1]):
             first, last = DRIVER.starts[row], DRIVER.starts[row + 1]
@@ -115,23 +124,25 @@ def driver_segmentation(state: State, out: Array) -> None:
                 out[lane, row, column] = CLASSES[material]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def alvinn_frames(state: State, out: Array) -> None:
-    """ALVINN's two retinas into ``out`` (lanes, 38, 32) uint8 (Pomerleau 1989).
+@njit(cache=True, nogil=True, parallel=True)
+def driver_segmentation(state: State, out: Array, shares: int) -> None:
+    """Classes of the driver's pixels' centres into ``out`` (lanes, 66, 200) uint8, with ``shares`` threads.
 
-    Rows 0 to 29 are the camera: one colour band, every pixel the mean of its patch. The paper takes the band with the
-    highest contrast between road and surroundings, on its roads blue. CarRacing's road and grass are equally
-    blue, and its green takes that place.
-
-    Rows 30 to 37 are the range finder: 8 elevations, the highest first, by 32 azimuths from left to right. The
-    paper's activation is the proximity of what a beam hits. Nothing stands above this ground, so the road's edges
-    count as the obstacles, from either side: a beam ends where it passes over the first of them or meets the ground,
-    at the distance ``d`` along the ground, and its value is 255 (1 - d / D) rounded, D = 57.2 m being the reach of
-    the highest beams: 255 is near, 0 far.
+    0 grass, 1 road, 2 kerb, 5 sky.
     """
+    lanes = out.shape[0]
+    if shares == 1:
+        _classify_driver(state, out, 0, lanes)
+    else:
+        for share in prange(shares):
+            _classify_driver(state, out, lanes * share // shares, lanes * (share + 1) // shares)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _draw_alvinn(state: State, out: Array, first_lane: int, end_lane: int) -> None:
     samples = _empty_samples(ALVINN, ALVINN_SHAPE[1] * ALVINN_SAMPLES)
     palette, ground, ranges = _empty_palette(ALVINN), _empty_ground(), np.empty(RANGE_SHAPE[1])
-    for lane in range(out.shape[0]):
+    for lane in range(first_lane, end_lane):
         _scan(ALVINN, state, lane, ground, samples)
         _mix_palette(ALVINN, state.colors[lane], palette)
         for row in range(ALVINN_HORIZON):
@@ -149,6 +160,28 @@ def alvinn_frames(state: State, out: Array) -> None:
                 distance = min(ranges[azimuth], REACHES[elevation])
                 proximity = 255 * (1 - distance / REACHES[0])
                 out[lane, ALVINN_SHAPE[0] + elevation, azimuth] = int(proximity + 0.5)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def alvinn_frames(state: State, out: Array, shares: int) -> None:
+    """ALVINN's two retinas into ``out`` (lanes, 38, 32) uint8 (Pomerleau 1989).
+
+    Rows 0 to 29 are the camera: one colour band, every pixel the mean of its patch. The paper takes the band with the
+    highest contrast between road and surroundings, on its roads blue. CarRacing's road and grass are equally
+    blue, and its green takes that place.
+
+    Rows 30 to 37 are the range finder: 8 elevations, the highest first, by 32 azimuths from left to right. The
+    paper's activation is the proximity of what a beam hits. Nothing stands above this ground, so the road's edges
+    count as the obstacles, from either side: a beam ends where it passes over the first of them or meets the ground,
+    at the distance ``d`` along the ground, and its value is 255 (1 - d / D) rounded, D = 57.2 m being the reach of
+    the highest beams: 255 is near, 0 far. ``shares`` threads share the lanes.
+    """
+    lanes = out.shape[0]
+    if shares == 1:
+        _draw_alvinn(state, out, 0, lanes)
+    else:
+        for share in prange(shares):
+            _draw_alvinn(state, out, lanes * share // shares, lanes * (share + 1) // shares)
 
 
 class Ground(NamedTuple):

@@ -38,15 +38,15 @@ _DT = np.float32(TIME_STEP)
 
 
 @njit(cache=True, nogil=True)
-def place_cars(state: State, mask: Array) -> None:
-    """Put the cars of the lanes of ``mask`` at rest on the first tile, with their score and skid marks cleared.
+def place_cars(state: State, mask: Array, first: int, end: int) -> None:
+    """Put the cars of ``mask`` among the lanes from first to end at rest on the first tile, with a score of nothing.
 
     The wheels lie where they would if the car headed up, whatever its angle; the first step pulls them into place.
 
     Args:
         mask: ``(lanes,)`` bool.
     """
-    for lane in range(mask.shape[0]):
+    for lane in range(first, end):
         if not mask[lane]:
             continue
         angle, x, y = state.points[lane, 0]
@@ -80,20 +80,25 @@ def place_cars(state: State, mask: Array) -> None:
 
 @njit(cache=True, nogil=True)
 def step_cars(
-    state: State, moving: Array, actions: Array, lap_complete_percent: float, any_contact_counts: bool
+    state: State,
+    moving: Array,
+    actions: Array,
+    lap_complete_percent: float,
+    any_contact_counts: bool,
+    first: int,
+    end: int,
 ) -> None:
-    """Move the cars of the lanes of ``moving`` by one step of 0.02 s.
+    """Move the cars of ``moving`` among the lanes from ``first`` to ``end`` by one step of 0.02 s.
 
     Args:
         moving: ``(lanes,)`` bool.
         actions: ``(lanes, 3)`` float64: steering (not clipped), gas (clipped to [0, 1]), brake (not clipped).
         lap_complete_percent, any_contact_counts: the lap rule, see `contacts.update_contacts`.
     """
-    lanes = moving.shape[0]
-    motor_speeds = np.empty((lanes, 4), np.float32)
+    motor_speeds = np.empty((moving.shape[0], 4), np.float32)
     side_by_side, count = np.empty(WIDTH, np.int64), 0
     block = np.zeros(BLOCK, np.float32)
-    for lane in range(lanes):
+    for lane in range(first, end):
         if moving[lane]:
             _set_controls(state, lane, actions[lane])
             for wheel in range(4):
@@ -112,7 +117,7 @@ def step_cars(
         solve_car(state, side_by_side[0], motor_speeds)
     elif count > 1:
         solve_block(state, side_by_side, count, motor_speeds, block)
-    for lane in range(lanes):
+    for lane in range(first, end):
         if moving[lane]:
             end_step(state, lane)
             state.time[lane] += TIME_STEP

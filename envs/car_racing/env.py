@@ -1,5 +1,6 @@
 """CarRacing: a race car on a random track, seen from above, from the driver's seat, or through its true state."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from envs.car_racing import camera, fast, features, picture, raster, rules
 from envs.car_racing.state import State, allocate
 from envs.pixels import to_gray
 from envs.single import SingleEnv
+from envs.threads import shares
 
 # Steering (-1 left, 1 right), gas and brake of every discrete action.
 DISCRETE_ACTIONS = np.array([[0, 0, 0], [0.6, 0, 0], [-0.6, 0, 0], [0, 0.2, 0], [0, 0, 0.8]])
@@ -25,6 +27,7 @@ OBSERVATIONS = ("rgb", "gray", "state", "segmentation", "alvinn", "none")
 CAMERAS = {"top": (96, 96), "driver": camera.DRIVER_SHAPE}
 RENDERERS = ("exact", "fast")
 LAP_RULES = ("gymnasium", "fixed")
+CARS_PER_THREAD = 8  # at least: fewer do not fill the blocks that the solver takes side by side
 
 
 class CarRacing(BatchedEnv):
@@ -114,7 +117,7 @@ class CarRacing(BatchedEnv):
     """
 
     metadata = {**BatchedEnv.metadata, "render_modes": ["human", "rgb_array", "state_pixels"], "render_fps": 50}
-    lanes_per_thread = 8
+    lanes_per_thread = sys.maxsize  # the kernels share their lanes among threads themselves
 
     def __init__(
         self,
@@ -152,9 +155,9 @@ class CarRacing(BatchedEnv):
         if action_repeat < 1:
             raise ValueError(f"action_repeat={action_repeat}: use 1 or more")
         self.observation, self.camera, self.renderer = observation, camera, renderer
-        self.lap_rule, self.lap_complete_percent = lap_rule, lap_complete_percent
         self.domain_randomize, self.action_repeat = domain_randomize, action_repeat
         self._table = ACTIONS[actions]
+        self._rules = rules.Rules(lap_complete_percent, lap_rule == "fixed")
         super().__init__(
             num_envs,
             _observation_space(observation, camera),
@@ -185,24 +188,25 @@ class CarRacing(BatchedEnv):
             lanes.ended,
             actions,
             frames,
-            self.lap_complete_percent,
-            self.lap_rule == "fixed",
+            self._rules,
             lanes.rewards,
             lanes.terminated,
+            shares(len(lanes.ended), CARS_PER_THREAD),
         )
 
     def _reset_lanes(self, lanes: Lanes, mask: Array, options: Mapping[str, Any]) -> None:
         randomize = self.domain_randomize and bool(options.get("randomize", True))
-        rules.start(State(*lanes.fields), mask, lanes.rng, randomize)
+        rules.start(State(*lanes.fields), mask, lanes.rng, randomize, shares(int(mask.sum())))
 
     def _observe_lanes(self, lanes: Lanes, out: Array) -> None:
         state = State(*lanes.fields)
         if self.observation == "state":
-            features.observe_state(state, out)
+            features.observe_state(state, out, shares(len(out), CARS_PER_THREAD))
         elif self.observation == "alvinn":
-            camera.alvinn_frames(state, out)
+            camera.alvinn_frames(state, out, shares(len(out)))
         elif self.observation == "segmentation":
-            (camera.driver_segmentation if self.camera == "driver" else fast.segmentation_frames)(state, out)
+            classify = camera.driver_segmentation if self.camera == "driver" else fast.segmentation_frames
+            classify(state, out, shares(len(out)))
         elif self.observation == "rgb":
             self._draw(state, out)
         elif self.observation == "gray":
@@ -212,11 +216,11 @@ class CarRacing(BatchedEnv):
 
     def _draw(self, state: State, out: Array) -> None:
         if self.camera == "driver":
-            camera.driver_frames(state, out)
+            camera.driver_frames(state, out, shares(len(out)))
         elif self.renderer == "fast":
-            fast.fast_frames(state, out)
+            fast.fast_frames(state, out, shares(len(out)))
         else:
-            raster.exact_frames(state, out)
+            raster.exact_frames(state, out, shares(len(out)))
 
     def _outcome(self) -> dict[str, Any]:
         return {"lap_finished": self.fields["lap_finished"].copy(), "_lap_finished": self.terminated.copy()}

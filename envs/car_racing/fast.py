@@ -12,7 +12,7 @@ equal: the original's averaging lowers every level by 2, and so does this. The p
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 from envs.batched import Array
 from envs.car_racing.coverage import (
@@ -144,14 +144,13 @@ def _store(levels: Array, out: Array) -> None:
 
 
 @njit(cache=True, nogil=True)
-def fast_frames(state: State, out: Array) -> None:
-    """Pictures of all lanes, as the observation shows them: ``out`` (lanes, 96, 96, 3) uint8."""
+def _draw_lanes(state: State, out: Array, first: int, end: int) -> None:
     planes = np.zeros((ROWS + 2, PLANES), np.float32)
     sums = np.zeros(PLANES, np.float32)
     spans = np.zeros((2, 2), np.int64)
     levels = np.empty(3 * COLUMNS, np.float32)
     ground, colors = np.empty(_GROUND, np.float32), np.empty(9, np.float32)
-    for lane in range(out.shape[0]):
+    for lane in range(first, end):
         view = find_view(state, lane)
         lay_polygons(state, lane, view, planes, spans)
         ends = _lay_ground(view, ground)
@@ -172,16 +171,23 @@ def fast_frames(state: State, out: Array) -> None:
         draw_panel(state, lane, state.shown_reward[lane], picture[ROWS:])
 
 
-@njit(cache=True, nogil=True)
-def segmentation_frames(state: State, out: Array) -> None:
-    """What covers most of every pixel: ``out`` (lanes, 96, 96) uint8, indices into SEGMENTATION_CLASSES.
+@njit(cache=True, nogil=True, parallel=True)
+def fast_frames(state: State, out: Array, shares: int) -> None:
+    """Pictures of all lanes, as the observation shows them: ``out`` (lanes, 96, 96, 3) uint8; ``shares`` threads."""
+    lanes = out.shape[0]
+    if shares == 1:
+        _draw_lanes(state, out, 0, lanes)
+    else:
+        for share in prange(shares):
+            _draw_lanes(state, out, lanes * share // shares, lanes * (share + 1) // shares)
 
-    All that lies beside road, kerbs and car is grass, beyond the field too; rows 84 to 95 are the panel.
-    """
+
+@njit(cache=True, nogil=True)
+def _classify_lanes(state: State, out: Array, first: int, end: int) -> None:
     planes = np.zeros((ROWS + 2, PLANES), np.float32)
     sums = np.zeros(PLANES, np.float32)
     spans = np.zeros((2, 2), np.int64)
-    for lane in range(out.shape[0]):
+    for lane in range(first, end):
         lay_polygons(state, lane, find_view(state, lane), planes, spans)
         for row in range(ROWS):
             sum_row(planes, spans, row, sums)
@@ -192,3 +198,18 @@ def segmentation_frames(state: State, out: Array) -> None:
         planes[ROWS:] = _ZERO
         sums[:] = _ZERO
         out[lane, ROWS:] = 4
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def segmentation_frames(state: State, out: Array, shares: int) -> None:
+    """What covers most of every pixel: ``out`` (lanes, 96, 96) uint8, indices into SEGMENTATION_CLASSES.
+
+    All that lies beside road, kerbs and car is grass, beyond the field too; rows 84 to 95 are the panel. ``shares``
+    threads work on it.
+    """
+    lanes = out.shape[0]
+    if shares == 1:
+        _classify_lanes(state, out, 0, lanes)
+    else:
+        for share in prange(shares):
+            _classify_lanes(state, out, lanes * share // shares, lanes * (share + 1) // shares)

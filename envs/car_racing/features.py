@@ -1,13 +1,17 @@
 """The true state of a car as a vector: what a driver with perfect senses would know."""
 
+import math
+
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 from envs.batched import Array
-from envs.car_racing.state import State
+from envs.car_racing.state import TILE_LENGTH, State
 
 AHEAD = (1, 2, 3, 4, 6, 8, 11, 14, 18, 22)  # tiles in front of the nearest one whose places are told
 OWN = 16
+STRIDE = 8  # tiles that the search for the nearest one looks at together
+REACH = 1.001 * TILE_LENGTH * STRIDE / 2  # m: neighbours lie a tile's length apart, the first and the last farther
 SIZE = OWN + 2 * len(AHEAD)
 
 _AHEAD = np.array(AHEAD)
@@ -16,19 +20,25 @@ _AHEAD = np.array(AHEAD)
 @njit(cache=True, nogil=True)
 def nearest_tile(state: State, lane: int) -> int:
     """Index of the track point that is nearest to the hull."""
-    x, y = state.position[lane, 0]
-    best, distance = 0, np.inf
-    for i in range(state.tiles[lane]):
-        squared = (state.points[lane, i, 1] - x) ** 2 + (state.points[lane, i, 2] - y) ** 2
-        if squared < distance:
-            best, distance = i, squared
+    x, y = np.float64(state.position[lane, 0, 0]), np.float64(state.position[lane, 0, 1])
+    points, tiles = state.points[lane], state.tiles[lane]
+    best, least, near = 0, np.inf, np.inf
+    for first in range(0, tiles, STRIDE):
+        middle = min(first + STRIDE // 2, tiles - 1)
+        if (points[middle, 1] - x) ** 2 + (points[middle, 2] - y) ** 2 > near:
+            continue
+        for i in range(first, min(first + STRIDE, tiles)):
+            squared = (points[i, 1] - x) ** 2 + (points[i, 2] - y) ** 2
+            if squared < least:
+                best, least = i, squared
+                # points of a stride lie within REACH of its middle: farther middles have none that is nearer
+                near = (math.sqrt(least) + REACH) ** 2
     return best
 
 
 @njit(cache=True, nogil=True)
-def observe_state(state: State, out: Array) -> None:
-    """Write the vectors of all lanes into ``out`` (lanes, SIZE) float32; `envs.car_racing.env` names the entries."""
-    for lane in range(out.shape[0]):
+def _observe_lanes(state: State, out: Array, first: int, end: int) -> None:
+    for lane in range(first, end):
         row = out[lane]
         x, y = state.position[lane, 0]
         sine, cosine = state.rotation[lane, 0]
@@ -54,3 +64,17 @@ def observe_state(state: State, out: Array) -> None:
             dx, dy = state.points[lane, ahead, 1] - x, state.points[lane, ahead, 2] - y
             row[OWN + 2 * i] = cosine * dx + sine * dy
             row[OWN + 2 * i + 1] = -sine * dx + cosine * dy
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def observe_state(state: State, out: Array, shares: int) -> None:
+    """Write the vectors of all lanes into ``out`` (lanes, SIZE) float32, with ``shares`` threads.
+
+    `envs.car_racing.env` names the entries.
+    """
+    lanes = out.shape[0]
+    if shares == 1:
+        _observe_lanes(state, out, 0, lanes)
+    else:
+        for share in prange(shares):
+            _observe_lanes(state, out, lanes * share // shares, lanes * (share + 1) // shares)

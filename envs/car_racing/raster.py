@@ -7,7 +7,7 @@ shrunk. Coordinates are float64 as in the original, those of the car float32 up 
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 from envs.batched import Array
 from envs.car_racing import hud
@@ -114,35 +114,35 @@ def _draw_field(state: State, lane: int, view: Array, bounds: Array, lowest: int
 def _draw_road(state: State, lane: int, view: Array, bounds: Array, lowest: int, window: Window) -> None:
     """Paint the tiles, each with its kerb, in the track's order."""
     corners = np.empty((4, 2), np.int64)
-    road = state.colors[lane, 0]
+    edges, points = state.edges[lane], state.points[lane]  # a view a tile would count references, which threads share
+    red, green, blue = state.colors[lane, 0, 0], state.colors[lane, 0, 1], state.colors[lane, 0, 2]
     for i in range(state.tiles[lane]):
-        here, before = state.edges[lane, i], state.edges[lane, i - 1 if i > 0 else state.tiles[lane] - 1]
+        before = i - 1 if i > 0 else state.tiles[lane] - 1
         # the kerbs' outer edges are the corners that lie farthest out
         if (
-            max(here[4], here[6], before[4], before[6]) < bounds[0]
-            or max(here[5], here[7], before[5], before[7]) < bounds[1]
-            or min(here[4], here[6], before[4], before[6]) > bounds[2]
-            or min(here[5], here[7], before[5], before[7]) > bounds[3]
+            max(edges[i, 4], edges[i, 6], edges[before, 4], edges[before, 6]) < bounds[0]
+            or max(edges[i, 5], edges[i, 7], edges[before, 5], edges[before, 7]) < bounds[1]
+            or min(edges[i, 4], edges[i, 6], edges[before, 4], edges[before, 6]) > bounds[2]
+            or min(edges[i, 5], edges[i, 7], edges[before, 5], edges[before, 7]) > bounds[3]
         ):
             continue
         shade = 0.01 * (i % 3) * 255 if state.shaded[lane, i] else 0.0
-        _project(view, here[0], here[1], corners[0])
-        _project(view, here[2], here[3], corners[1])
-        _project(view, before[2], before[3], corners[2])
-        _project(view, before[0], before[1], corners[3])
-        _paint_quad(corners, _pack(road[0] + shade, road[1] + shade, road[2] + shade), lowest, window)
+        _project(view, edges[i, 0], edges[i, 1], corners[0])
+        _project(view, edges[i, 2], edges[i, 3], corners[1])
+        _project(view, edges[before, 2], edges[before, 3], corners[2])
+        _project(view, edges[before, 0], edges[before, 1], corners[3])
+        _paint_quad(corners, _pack(red + shade, green + shade, blue + shade), lowest, window)
         side = state.kerbs[lane, i]
         if side == CENTER_KERB:  # without width: only its outline shows
-            there = i - 1 if i > 0 else state.tiles[lane] - 1
             for j in range(4):
-                point = state.points[lane, i if j < 2 else there]
-                _project(view, point[1], point[2], corners[j])
+                point = i if j < 2 else before
+                _project(view, points[point, 1], points[point, 2], corners[j])
         elif side != 0:
             near = 0 if side < 0 else 2
-            _project(view, here[near], here[near + 1], corners[0])
-            _project(view, here[near + 4], here[near + 5], corners[1])
-            _project(view, before[near + 4], before[near + 5], corners[2])
-            _project(view, before[near], before[near + 1], corners[3])
+            _project(view, edges[i, near], edges[i, near + 1], corners[0])
+            _project(view, edges[i, near + 4], edges[i, near + 5], corners[1])
+            _project(view, edges[before, near + 4], edges[before, near + 5], corners[2])
+            _project(view, edges[before, near], edges[before, near + 1], corners[3])
         if side != 0:
             _paint_quad(corners, _WHITE if i % 2 == 0 else _RED, lowest, window)
 
@@ -227,12 +227,22 @@ def draw_world(state: State, lane: int, lowest: int, skid_marks: bool, window: W
 
 
 @njit(cache=True, nogil=True)
-def exact_frames(state: State, out: Array) -> None:
-    """Write the observation of every lane into ``out`` (lanes, 96, 96, 3) uint8."""
+def _draw_lanes(state: State, out: Array, first: int, end: int) -> None:
     window = allocate_window()
     panel = np.empty((COLUMNS - _WORLD_ROWS, 3 * COLUMNS), np.uint8)
-    for lane in range(out.shape[0]):
+    for lane in range(first, end):
         draw_world(state, lane, _PANEL, False, window)
         shrink(window, out[lane, :_WORLD_ROWS])
         hud.draw_panel(state, lane, state.shown_reward[lane], panel)
         out[lane, _WORLD_ROWS:] = panel.reshape((COLUMNS - _WORLD_ROWS, COLUMNS, 3))
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def exact_frames(state: State, out: Array, shares: int) -> None:
+    """Write the observation of every lane into ``out`` (lanes, 96, 96, 3) uint8, with ``shares`` threads."""
+    lanes = out.shape[0]
+    if shares == 1:
+        _draw_lanes(state, out, 0, lanes)
+    else:
+        for share in prange(shares):
+            _draw_lanes(state, out, lanes * share // shares, lanes * (share + 1) // shares)

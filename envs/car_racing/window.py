@@ -62,9 +62,11 @@ class Window(NamedTuple):
 @njit(cache=True, nogil=True)
 def allocate_window() -> Window:
     """A window's memory; `clear` makes it a picture."""
+    strips = np.empty((STRIPS + 1) * SLOTS, np.int32)
+    aligned = -(strips.ctypes.data // 4) % SLOTS  # a strip is to fill a line of the cache, not halves of two
     return Window(
         np.empty(HEIGHT * COLUMNS, np.int32),
-        np.empty((STRIPS, SLOTS), np.int32),
+        strips[aligned : aligned + STRIPS * SLOTS].reshape((STRIPS, SLOTS)),
         np.empty(STRIPS, np.int32),
         np.zeros(1, np.int32),
         np.empty((5 * HEIGHT, 3), np.int32),
@@ -133,11 +135,13 @@ def fill_spans(window: Window, count: int, color: int) -> None:
             if cut < 0 or cut >= COLUMNS or (side == 1 and cut < begin):
                 continue
             column = np.uint64(cut)
+            if cells[row + column] == paint:
+                continue
             strip = _strip_of(cells, strips, owners, used, row + column)
             first, last = np.int32(left - _FIRST[column]), np.int32(right - _FIRST[column])
             for place in range(np.int32(SLOTS)):
                 old = strips[strip, np.uint64(place)]
-                strips[strip, np.uint64(place)] = color if first <= place <= last else old
+                strips[strip, np.uint64(place)] = paint if first <= place <= last else old
 
 
 @njit(cache=True, nogil=True)
@@ -199,19 +203,23 @@ def shrink(window: Window, out: Array) -> None:
     _shrink_strips(window)
     levels = window.cells.view(np.uint8).reshape((HEIGHT, 4 * COLUMNS))
     total = np.zeros(4 * COLUMNS, np.uint16)
+    line_out = np.empty(4 * COLUMNS, np.uint8)
+    scale, bits = np.uint16(_ROW_SCALE), np.uint32(16)  # products of 16 bits, of which the upper half counts
     for row in range(out.shape[0]):
         for y in range(_FIRST_ROW[row] + (row > 0), _LAST_ROW[row]):
             line = levels[HEIGHT - 1 - y]
             for i in range(4 * COLUMNS):
                 total[i] += max(line[i], np.uint8(1)) - np.uint8(1)
         line = levels[HEIGHT - 1 - _LAST_ROW[row]]
+        tail, head = np.uint16(_TAIL_OF_ROW[row]), np.uint16(ONE - _TAIL_OF_ROW[row])
         for i in range(4 * COLUMNS):
-            total[i] += (max(line[i], np.uint8(1)) - np.uint8(1)) * _TAIL_OF_ROW[row] >> 14
+            level = np.uint16(np.uint16(max(line[i], np.uint8(1)) - np.uint8(1)) << np.uint16(2))
+            whole = np.uint16(total[i] + np.uint16(np.uint32(level) * np.uint32(tail) >> bits))
+            line_out[i] = np.uint16(np.uint32(whole) * np.uint32(scale) >> bits)
+            total[i] = np.uint16(np.uint32(level) * np.uint32(head) >> bits)
         for column in range(COLUMNS):
             for channel in range(3):
-                out[row, column, channel] = np.int32(total[4 * column + channel]) * _ROW_SCALE >> 16
-        for i in range(4 * COLUMNS):
-            total[i] = (max(line[i], np.uint8(1)) - np.uint8(1)) * (ONE - _TAIL_OF_ROW[row]) >> 14
+                out[row, column, channel] = line_out[4 * column + channel]
 
 
 @njit(cache=True, nogil=True)

@@ -57,6 +57,7 @@ for command in json.load(open("commands.json")):
 def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join([str(ROOT), str(folder)])
     environment = {**os.environ, "SKIDPAD_SMOKE": "1", "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    environment["MINARI_DATASETS_PATH"] = str(folder / "minari")
     return subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
     )

@@ -27,7 +27,7 @@ def test_the_expert_passes(tmp_path, capsys):
     options = ["--episodes", "2", "--json", str(target), "--require", *rules]
     bench.main(["driving-test", "expert", *options])
     result = json.loads(target.read_text())
-    assert result["off_road"] == 0 and result["episodes"]["lap"] == [True, True]
+    assert result["off_road"] == 0 and result["episodes"]["lap"] == [True, True] and result["visited"] == 1
     assert result["seeds"] == [20_000, 20_001]
     # a lap of 0.1 a step less than 1000, in steps of 0.02 s
     steps = np.array(result["episodes"]["steps"])
@@ -52,7 +52,7 @@ def test_a_missed_requirement_exits_with_one_and_names_it(capsys):
         (["expert", "--require", "offroad<=1"], "off_road"),
         (["expert", "--episodes", "0"], "episodes"),
         (["no-such-run"], "no-such-run"),
-        ([], "RUN|expert"),
+        ([], "RUN|expert|random"),
     ],
 )
 def test_bad_input_is_one_line_and_exits_with_two(arguments, message, capsys):
@@ -73,6 +73,11 @@ def test_who_leaves_the_road_is_measured_so_and_saved_by_the_expert():
     assert (saved["returns"] > alone["returns"] + 100).all()
     # no intervention begins while the one before lasts
     assert (driving_test.TAKEOVER * saved["interventions"] <= saved["steps"] * 0.02 + driving_test.TAKEOVER).all()
+
+
+def test_a_random_driver_gets_nowhere(capsys):
+    bench.main(["driving-test", "random", "--episodes", "2", "--require", "visited<=0.2", "--require", "laps<=0"])
+    assert "met: visited<=0.2" in capsys.readouterr().out
 
 
 def test_the_worst_episode_is_filmed(tmp_path):

@@ -74,7 +74,8 @@ def ours(actions: Actions, keywords: dict[str, Any]) -> Candidate:
     for one in actions[:ZOOM]:
         env.step(one)
     start = env.state_dict()
-    return Candidate(lambda: env.load_state_dict(start), lambda k: env.step(actions[k]), env.num_envs, len(actions) - ZOOM)
+    steps = len(actions) - ZOOM
+    return Candidate(lambda: env.load_state_dict(start), lambda k: env.step(actions[k]), env.num_envs, steps)
 
 
 def drawing(actions: Actions, keywords: dict[str, Any]) -> Candidate:

@@ -4,6 +4,7 @@ A driver takes the same tracks of CarRacing every time; what is measured is how 
 
     off_road    share of the steps with all four wheels off the road
     laps        share of the episodes that end with a complete lap
+    visited     share of the tracks' tiles that were visited
     lap_time    mean time to a complete lap (s); none without one
     steering    mean change of the front wheels' angle (rad/s): a smooth driver has little
     autonomy    Bojarski et al. 2016: 1 - (interventions * 6 s) / (time driven), at least 0. Whenever all four wheels
@@ -11,7 +12,7 @@ A driver takes the same tracks of CarRacing every time; what is measured is how 
     latency_*   time of a decision about one observation (ms): median, 95th and 99th percentile
     mean        mean return
 
-The expert itself is the driver with the name ``expert``.
+The scripted expert is the driver with the name ``expert``, and ``random`` one that steers and accelerates at random.
 """
 
 import itertools
@@ -35,6 +36,7 @@ from agents.rollout import make_lanes
 from supervised.training.checkpoint import atomic_write
 from supervised.training.doors import SMOKE, Rules, door, parse
 from supervised.training.errors import UserError, require
+from supervised.training.seeding import generators
 from supervised.training.statistics import judge, requirement
 
 PROG = "python -m tools.bench driving-test"
@@ -44,7 +46,10 @@ FIRST_SEED = 20_000  # beyond those of evaluations
 STEP = 0.02  # s
 TAKEOVER = 6.0  # s, as the paper counts an intervention
 DECISIONS = 20 if SMOKE else 300  # timed
-MEASURES = ("off_road", "laps", "lap_time", "steering", "autonomy", "latency_p50", "latency_p95", "latency_p99", "mean")
+MEASURES = (
+    *("off_road", "laps", "visited", "lap_time", "steering", "autonomy"),
+    *("latency_p50", "latency_p95", "latency_p99", "mean"),
+)
 METRICS: dict[str, Callable[[Any], float | None]] = {name: operator.itemgetter(name) for name in MEASURES}
 
 Array = NDArray[Any]
@@ -55,8 +60,8 @@ Act = Callable[[Any, Array], Array]  # (observations, whether they begin episode
 class Options:
     """Options of the command."""
 
-    driver: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|expert")]
-    """The run's folder, or the scripted expert."""
+    driver: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|expert|random")]
+    """The run's folder, or the scripted expert, or a driver that knows nothing."""
     episodes: int = 20
     """Number of tracks."""
     require: Rules = ()
@@ -86,6 +91,7 @@ def run_test(options: Options) -> None:
     result: dict[str, Any] = {
         "off_road": float(alone["off_road"].sum() / alone["steps"].sum()),
         "laps": float(finished.mean()),
+        "visited": float(alone["visited"].mean()),
         "lap_time": float(alone["steps"][finished].mean() * STEP) if finished.any() else None,
         "steering": float(alone["turned"].sum() / (alone["steps"].sum() * STEP)),
         "autonomy": max(0.0, 1 - TAKEOVER * saved["interventions"].sum() / (saved["steps"].sum() * STEP)),
@@ -101,7 +107,7 @@ def run_test(options: Options) -> None:
     details = {name: values.tolist() for name, values in alone.items()}
     details["interventions"] = saved["interventions"].tolist()
     result |= {"driver": options.driver, "env": ENV, "env_kwargs": kwargs, "seeds": seeds, "episodes": details}
-    folder = None if options.driver == "expert" else Path(options.driver)
+    folder = None if options.driver in ("expert", "random") else Path(options.driver)
     target = options.json or (folder and folder / "driving-test.json")
     if target is not None:
         atomic_write(target, json.dumps(result, indent=1) + "\n")
@@ -115,12 +121,25 @@ def run_test(options: Options) -> None:
 
 def load(driver: str) -> tuple[Policy | None, dict[str, Any]]:
     """The policy (None: the expert) and the keywords of the environment it was trained in; raises `UserError`."""
-    if driver == "expert":
-        return None, {"observation": "none"}
+    if driver in ("expert", "random"):
+        return (Random() if driver == "random" else None), {"observation": "none"}
     policy, env, kwargs = evaluate.load(Path(driver))
     if env != ENV:
         raise UserError(f"{driver} was trained on {env}: the driving test is for runs on {ENV}")
     return policy, kwargs
+
+
+class Random:
+    """A policy for cars that draws steering, gas and brake evenly from all there are."""
+
+    transform = staticmethod(np.asarray)
+
+    def __init__(self) -> None:
+        self._rng = generators(0, "random")["random"]
+
+    def act(self, observations: Array, deterministic: bool = False) -> Array:
+        """Actions ``(batch, 3)``."""
+        return self._rng.uniform([-1, 0, 0], 1, (len(observations), 3)).astype(np.float32)
 
 
 def make_actor(policy: Policy | None, cars: VectorEnv[Any, Any, Any], block: int = BLOCK) -> Act:
@@ -144,7 +163,8 @@ def drive(policy: Policy | None, kwargs: dict[str, Any], seeds: list[int], takeo
 
     Returns:
         ``returns``; ``steps`` of 0.02 s; ``off_road`` (such steps); ``turned`` (rad by which the front wheels have
-        turned, both ways); ``lap`` (bool); ``interventions`` (0 without ``takeover``).
+        turned, both ways); ``visited`` (share of the tiles); ``lap`` (bool); ``interventions`` (0 without
+        ``takeover``).
     """
     cars = make_cars(policy, kwargs, len(seeds))
     fields: dict[str, Array] = cars.unwrapped.fields  # type: ignore[attr-defined]
@@ -183,6 +203,7 @@ def drive(policy: Policy | None, kwargs: dict[str, Any], seeds: list[int], takeo
         "steps": steps,
         "off_road": off_road,
         "turned": turned,
+        "visited": fields["visits"] / fields["tiles"],
         "lap": lap,
         "interventions": interventions,
     }

@@ -55,19 +55,19 @@ def scene(points: np.ndarray, x: float, y: float, angle: float, kerbs: np.ndarra
 
 def frame(state: State) -> np.ndarray:
     out = np.empty((len(state.tiles), *DRIVER_SHAPE, 3), np.uint8)
-    camera.driver_frames(state, out)
+    camera.driver_frames(state, out, 1)
     return out
 
 
 def classes(state: State) -> np.ndarray:
     out = np.full((len(state.tiles), *DRIVER_SHAPE), 99, np.uint8)
-    camera.driver_segmentation(state, out)
+    camera.driver_segmentation(state, out, 1)
     return out
 
 
 def retina(state: State) -> tuple[np.ndarray, np.ndarray]:
     out = np.empty((len(state.tiles), ALVINN_SHAPE[0] + RANGE_SHAPE[0], ALVINN_SHAPE[1]), np.uint8)
-    camera.alvinn_frames(state, out)
+    camera.alvinn_frames(state, out, 1)
     return out[:, : ALVINN_SHAPE[0]], out[:, ALVINN_SHAPE[0] :]
 
 

@@ -28,7 +28,7 @@ def at_start(lanes: int, seeds: list[int] | None = None) -> State:
         seed_rows(rows, seeds)
         for lane in range(lanes):
             make_track(state, lane, rows[lane])
-    place_cars(state, np.ones(lanes, np.bool_))
+    place_cars(state, np.ones(lanes, np.bool_), 0, lanes)
     step(state, np.zeros((lanes, 3)))
     return state
 
@@ -36,7 +36,7 @@ def at_start(lanes: int, seeds: list[int] | None = None) -> State:
 def step(state: State, actions: Array, moving: Array | None = None) -> None:
     lanes = len(state.awake)
     actions = np.broadcast_to(np.asarray(actions, np.float64), (lanes, 3)).copy()
-    step_cars(state, np.ones(lanes, np.bool_) if moving is None else moving, actions, 0.95, False)
+    step_cars(state, np.ones(lanes, np.bool_) if moving is None else moving, actions, 0.95, False, 0, lanes)
 
 
 def copied(state: State) -> State:
@@ -200,7 +200,7 @@ def test_skid_marks_are_a_ring_of_lines() -> None:
     newest = (state.skid_next[0] - 1) % SKID_LINES
     points = state.skid_points[0, newest, : counts[newest]]
     assert np.all(np.linalg.norm(np.diff(points, axis=0), axis=1) < 2)
-    place_cars(state, np.ones(1, np.bool_))
+    place_cars(state, np.ones(1, np.bool_), 0, 1)
     assert not state.skid_counts.any() and not state.skid_next.any()
 
 
@@ -250,7 +250,7 @@ def test_placing_starts_afresh() -> None:
         step(state, actions)
     mask = np.array([True, False, True])
     state.grip[mask] = False
-    place_cars(state, mask)
+    place_cars(state, mask, 0, len(mask))
     step(state, np.zeros((3, 3)), mask)
     state.skid_points[:] = fresh.skid_points[:] = 0  # slots beyond the counts are unused
     state.skid_grass[:] = fresh.skid_grass[:] = False

@@ -37,13 +37,13 @@ def ring(lanes: int = 1, radius: float = 60.0, tiles: int = 100, kerb: int = -1)
 
 def draw(state: State) -> Array:
     out = np.full((len(state.tiles), 96, 96, 3), 77, np.uint8)
-    fast.fast_frames(state, out)
+    fast.fast_frames(state, out, 1)
     return out
 
 
 def segment(state: State) -> Array:
     out = np.full((len(state.tiles), 96, 96), 77, np.uint8)
-    fast.segmentation_frames(state, out)
+    fast.segmentation_frames(state, out, 1)
     return out
 
 
