@@ -28,12 +28,11 @@ class Episodes:
         self.count = 0
         self._recent: deque[tuple[float, int]] = deque(maxlen=100)
 
-    def add(self, rollout: Rollout, lanes: Array | None = None) -> None:
-        """Count the episodes that ended at the rollout's last step, in the ``lanes (lanes,)`` bool that count."""
-        for k, lane in enumerate(rollout.finished_lanes):
-            if lanes is None or lanes[lane]:
-                self._recent.append((float(rollout.finished_returns[k]), int(rollout.finished_lengths[k])))
-                self.count += 1
+    def add(self, rollout: Rollout) -> None:
+        """Count the episodes that ended at the rollout's last step."""
+        for episode_return, length in zip(rollout.finished_returns, rollout.finished_lengths, strict=True):
+            self._recent.append((float(episode_return), int(length)))
+            self.count += 1
 
     def metrics(self) -> dict[str, float]:
         """``episode_return`` and ``episode_length`` (means, NaN before the first episode) and ``episodes``."""

@@ -168,16 +168,6 @@ class Rollout:
         self.started = np.ones(self.lanes, np.bool_)
         self.observations = self._stack.start(self._transform(observations), self.started)
 
-    def reset(self) -> None:
-        """Begin a new episode in every lane; those under way are not counted."""
-        self.started = np.ones(self.lanes, np.bool_)
-        if self._journal is not None:
-            self._journal.begin(self.started)
-        observations, _ = self.env.reset()
-        self.observations = self._stack.start(self._transform(observations), self.started)
-        self._pending[:] = False
-        self.returns[:], self.lengths[:] = 0.0, 0
-
     def step(self, actions: Array) -> Transitions:
         """Step every lane once ``actions (lanes, *action)``."""
         observations = self.observations.copy()  # the environment may reuse its buffer

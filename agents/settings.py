@@ -85,9 +85,9 @@ class Online(Common):
     backbone: str = "mlp"
     """Network between observation and head, a name in `supervised.backbones`."""
     hidden: tuple[int, ...] = (64, 64)
-    """Units of the hidden layers of the "mlp" backbone."""
+    """Units of the hidden layers of the backbone mlp; of gru and lstm, whose last layer remembers."""
     activation: str = "tanh"
-    """Activation of the "mlp" backbone: relu, tanh, elu or silu."""
+    """Activation of those layers: relu, tanh, elu or silu."""
     evaluate_every: int = 10_000
     """Environment steps between greedy evaluations during training, on seeds of their own; 0: none."""
     evaluate_episodes: int = 10

@@ -29,7 +29,7 @@ SMOKE_BUDGET = {
     "learning_starts": 200,
     "episodes": 50,
     "epochs": 1,
-    "rounds": 1,
+    "rounds": 2,
     "round_steps": 40,
     "evaluate_every": 1_024,
     "evaluate_episodes": 2,

@@ -21,6 +21,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from envs.pixels import to_gray
+from envs.threads import shares
 from supervised.training.errors import UserError, require, suggest
 
 Array = NDArray[Any]
@@ -135,7 +136,7 @@ def _gray(space: spaces.Box) -> tuple[spaces.Box, Transform]:
 
     def gray(images: Any) -> Array:
         out = np.empty(images.shape[:-1], np.uint8)
-        to_gray(np.ascontiguousarray(images), out)
+        to_gray(np.ascontiguousarray(images), out, shares(len(out), 16))
         return out
 
     return _pixels(space.shape[:2]), gray

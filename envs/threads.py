@@ -24,7 +24,12 @@ if hasattr(os, "register_at_fork"):
 
 @cache
 def _available() -> bool:
-    """Whether numba can run parallel kernels that may be called from any thread."""
+    """Whether numba can run parallel kernels that may be called from any thread.
+
+    Its third way, the work queue, allows one caller at a time, and ends the process otherwise.
+    """
+    if numba.config.THREADING_LAYER == "workqueue":
+        return False
     for layer in ("tbbpool", "omppool"):
         try:
             importlib.import_module(f"numba.np.ufunc.{layer}")

@@ -1,8 +1,9 @@
 """Backbones: a name and an observation space give the network that turns observations into features.
 
-Any agent takes ``--backbone NAME``. A backbone is an ``nn.Module`` with an attribute ``feature_dim`` and
-``forward(observations (batch, *observation)) -> (batch, feature_dim)``; observations enter as the environment
-gives them (images as uint8), the backbone converts, permutes and scales.
+Any agent takes ``--backbone NAME``; recurrent ones those that keep a state, as ppo does. A backbone is an
+``nn.Module`` with an attribute ``feature_dim`` and
+``forward(observations (batch, *observation)) -> (batch, feature_dim)``; observations enter as the environment gives
+them (images as uint8), the backbone converts, permutes and scales.
 
 Images are ``(height, width)`` or ``(height, width, colours)``, or stacks of them ``(stack, height, width)`` and
 ``(stack, height, width, colours)``; stacked images and colours become input channels, the oldest image first.
@@ -223,7 +224,7 @@ class Recurrent(Backbone):
 
     ``forward(observations (time, batch, *observation), state (batch, state_dim), starts (time, batch))`` returns
     features ``(time, batch, feature_dim)`` and the state after the last step. Where ``starts`` is true an episode
-    begins, with `initial_state`.
+    begins, with zeros ``(batch, state_dim)``.
 
     Args:
         hidden: units of the layers before, and last those of the recurrent layer; images pass nature_cnn before it.
@@ -240,10 +241,6 @@ class Recurrent(Backbone):
         self.feature_dim = hidden[-1]
         self.recurrence = {"gru": nn.GRU, "lstm": nn.LSTM}[kind](self.encoder.feature_dim, hidden[-1])
         self.state_dim = hidden[-1] * (2 if kind == "lstm" else 1)
-
-    def initial_state(self, batch: int) -> Tensor:
-        """Zeros ``(batch, state_dim)``."""
-        return torch.zeros(batch, self.state_dim, device=next(self.parameters()).device)
 
     def forward(self, observations: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
         encoded = self.encoder(observations.flatten(0, 1)).unflatten(0, observations.shape[:2])
@@ -266,8 +263,9 @@ class Recurrent(Backbone):
         return features, torch.cat([hidden[0], cell[0]], dim=1)
 
 
+RECURRENT = ("gru", "lstm")
 #: backbones that take the keywords ``hidden`` and ``activation``
-WITH_HIDDEN = ("mlp", "gru", "lstm")
+WITH_HIDDEN = ("mlp", *RECURRENT)
 
 BACKBONES: dict[str, Callable[..., Backbone]] = {
     "mlp": MLP,
@@ -294,3 +292,14 @@ def build(name: str, space: gym.Space[Any], **options: Any) -> Backbone:
     if not isinstance(space, gym.spaces.Box):
         raise UserError(f"backbone {name!r} reads a Box, not {space}: flatten the observation first")
     return BACKBONES[name](space, **options)
+
+
+def build_feedforward(name: str, space: gym.Space[Any], **options: Any) -> Backbone:
+    """`build` for whoever keeps no state between steps.
+
+    Raises:
+        UserError: as `build`, or the backbone is recurrent.
+    """
+    if name in RECURRENT:
+        raise UserError(f"backbone={name!r} remembers, and this algorithm keeps no memory: use another, or ppo")
+    return build(name, space, **options)

@@ -281,6 +281,34 @@ def clone_results() -> str:
     return markdown((*head, "on Gymnasium", "largest difference", "goal", "reached"), rows)
 
 
+def dagger_rounds() -> str:
+    """Stored metrics ``dagger-PRESET-s0.jsonl``: what every round drove and learnt from."""
+    rows = []
+    for path in sorted((ROOT / "docs" / "measurements").glob("dagger-*.jsonl")):
+        for one in map(json.loads, path.read_text().splitlines()):
+            drive = _round(one["episode_return"]) if "episode_return" in one else ""
+            error = round(one["visited_steering_error"], 3) if "visited_steering_error" in one else ""
+            preset = f"`{path.stem.split('-')[1]}`"
+            rows.append((preset, one["step"], one["learner_states"], one["examples"], drive, error))
+    head = ("preset", "round", "learner's states added", "examples", "return of its drive", "steering error there")
+    return markdown(head, rows)
+
+
+def driving_tests() -> str:
+    """Stored results ``driving-NAME.json`` of the driving test."""
+    found = {
+        path.stem.removeprefix("driving-"): json.loads(path.read_text())
+        for path in sorted((ROOT / "docs" / "measurements").glob("driving-*.json"))
+    }
+    units = {"lap_time": " (s)", "steering": " (rad/s)", "latency_p50": " (ms)"}
+    shown = ("off_road", "laps", "visited", "lap_time", "steering", "autonomy", "latency_p50", "mean")
+    rows = (
+        (f"`{name}`", len(one["seeds"]), *("" if one[key] is None else float(f"{one[key]:.3g}") for key in shown))
+        for name, one in found.items()
+    )
+    return markdown(("driver", "tracks", *(f"{key}{units.get(key, '')}" for key in shown)), rows)
+
+
 def _yes(reached: bool) -> str:
     return "yes" if reached else "no"
 
@@ -324,6 +352,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "dqn-results": dqn_results,
     "bench-results": bench_results,
     "clone-results": clone_results,
+    "dagger-rounds": dagger_rounds,
+    "driving-tests": driving_tests,
 }
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class Network(nn.Module):
 
     def __init__(self, config: Settings, space: gym.spaces.Box, actions: gym.Space[Any]) -> None:
         super().__init__()
-        self.backbone = backbones.build(config.backbone, space)
+        self.backbone = backbones.build_feedforward(config.backbone, space)
         self.head = heads.build(config.head, self.backbone.feature_dim, actions)
 
     def forward(self, observations: Tensor) -> Tensor:

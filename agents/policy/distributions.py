@@ -64,8 +64,8 @@ class Categorical(Policy):
         self.first = int(space.start)
 
     def sample(self, parameters: Array, rng: np.random.Generator) -> Array:
-        # the largest of logits plus Gumbel noise, -log of exponential noise, is drawn from their softmax
-        return (parameters - np.log(rng.standard_exponential(parameters.shape, np.float32))).argmax(1)
+        # the largest of logits plus Gumbel noise is drawn from their softmax
+        return (parameters + rng.gumbel(size=parameters.shape)).argmax(1)
 
     def mode(self, parameters: Array) -> Array:
         return parameters.argmax(1)

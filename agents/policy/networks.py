@@ -127,7 +127,7 @@ class ActorCritic(nn.Module):
                 features = self.actor(observations)
             valued = features if self.critic is None else self.critic(observations)
             parameters, values = self.policy(features), self.value(valued)[:, 0]
-        return parameters.float(), values.float(), state
+        return parameters.float(), values.float(), None if state is None else state.float()
 
 
 def _initialise(network: ActorCritic) -> None:
@@ -157,7 +157,8 @@ class Agent:
         if config.normalize_observations and self.space.dtype == np.uint8:
             raise UserError("normalize_observations=True: images are scaled by the backbone already; use False")
         with seeded_modules(config.seed, "network"):
-            self.network = ActorCritic(config, self.space, action_space).to(self.device)
+            # dropout and statistics of batches would make the policy that acts another than the one that learns
+            self.network = ActorCritic(config, self.space, action_space).to(self.device).eval()
         self.rng = generators(config.seed, "acting")["acting"]
 
     def initial_state(self, lanes: int) -> Array:

@@ -61,6 +61,8 @@ class Config(PolicySettings):
         require(self.clip > 0, "clip", self.clip, "use a positive number")
         rows, room = self.round_steps * self.lanes, "a round must have two steps for every minibatch"
         require(rows >= 2 * self.minibatches, "round_steps", self.round_steps, room)
+        round_room = f"use at least one round ({self.round_steps} steps in each of {self.lanes} lanes)"
+        require(self.total_steps >= rows, "total_steps", self.total_steps, round_room)
 
 
 PRESETS = {

@@ -40,29 +40,24 @@ class Collector:
         self._scale = Moments(()) if config.normalize_rewards else None
         self._discounted = np.zeros(rollout.lanes)  # returns so far, of which `_scale` has the variance
 
-    def collect(self, steps: int = 0) -> Trajectories:
-        """``steps`` of every lane; with 0 one whole episode in each, begun anew."""
+    def collect(self, steps: int) -> Trajectories:
+        """``steps`` of every lane."""
         agent, rollout, policy = self.agent, self.rollout, self.agent.network.policy
-        if not steps:
-            rollout.reset()
-        before, going = self._state, np.ones(rollout.lanes, np.bool_)
+        before = self._state
         rows: list[tuple[Array, ...]] = []
-        while len(rows) < steps if steps else going.any():
+        for _ in range(steps):
             starts = rollout.started
             parameters, values, self._state = agent.outputs(rollout.observations, self._state, starts)
             actions = policy.sample(parameters, agent.rng)
             step = rollout.step(policy.to_env(actions))
-            valid = step.valid & going
-            self.episodes.add(rollout, valid)
+            self.episodes.add(rollout)
             done, following = step.terminated | step.truncated, np.zeros_like(values)
-            cut = step.truncated & ~step.terminated & valid
+            cut = step.truncated & ~step.terminated & step.valid
             if cut.any():  # a time limit is no end: what would have followed counts
                 inputs = step.next_observations[cut], self._state[cut], np.zeros(cut.sum(), np.bool_)
                 following[cut] = agent.outputs(*inputs)[1]
             rewards = self._rewards(step.rewards, step.terminated, done)
-            rows.append((step.observations, actions, parameters, values, following, rewards, done, starts, valid))
-            if not steps:
-                going &= ~done
+            rows.append((step.observations, actions, parameters, values, following, rewards, done, starts, step.valid))
         observations, actions, parameters, *others = map(np.stack, zip(*rows, strict=True))
         trajectories = Trajectories._make(
             [observations, actions, self._log_probs(parameters, actions), *others, before]

@@ -131,7 +131,7 @@ class QNetwork(nn.Module):
     def __init__(self, config: Config, space: gym.spaces.Box, n_actions: int) -> None:
         super().__init__()
         options = {"hidden": config.hidden, "activation": config.activation} if config.backbone == "mlp" else {}
-        self.backbone = backbones.build(config.backbone, space, **options)
+        self.backbone = backbones.build_feedforward(config.backbone, space, **options)
         self.head = nn.Linear(self.backbone.feature_dim, n_actions)
 
     def forward(self, observations: Tensor) -> Tensor:

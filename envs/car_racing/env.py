@@ -212,7 +212,7 @@ class CarRacing(BatchedEnv):
         elif self.observation == "gray":
             frames = np.empty((*out.shape, 3), np.uint8)
             self._draw(state, frames)
-            to_gray(frames, out)
+            to_gray(frames, out, shares(len(out)))
 
     def _draw(self, state: State, out: Array) -> None:
         if self.camera == "driver":

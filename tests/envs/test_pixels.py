@@ -12,7 +12,7 @@ def test_every_colour_equals_pillow() -> None:
     gray = np.empty((256, 256), np.uint8)
     for red in range(256):
         colors = np.stack(np.broadcast_arrays(np.uint8(red), levels[:, None], levels), axis=-1)
-        to_gray(np.ascontiguousarray(colors), gray)
+        to_gray(np.ascontiguousarray(colors), gray, 1)
         assert np.array_equal(gray, np.asarray(Image.fromarray(colors).convert("L"))), f"red {red}"
 
 
@@ -20,11 +20,11 @@ def test_every_colour_equals_pillow() -> None:
 def test_any_leading_shape(shape: tuple[int, ...]) -> None:
     colors = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     gray = np.empty(shape, np.uint8)
-    to_gray(colors, gray)
+    to_gray(colors, gray, 2)
     expected = np.asarray(Image.fromarray(colors.reshape(1, -1, 3)).convert("L")).reshape(shape)
     assert np.array_equal(gray, expected)
 
 
 def test_other_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="three of the colours"):
-        to_gray(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.uint8))
+        to_gray(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.uint8), 1)

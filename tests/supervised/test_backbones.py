@@ -1,5 +1,7 @@
 """Backbones: the papers' parameter counts, shapes for every kind of image, scaling, and the book's order of layers."""
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -157,3 +159,31 @@ def test_road_is_lighter() -> None:
 def test_what_does_not_fit_is_named(name: str, space: gym.spaces.Box, message: str) -> None:
     with pytest.raises(UserError, match=message):
         backbones.build(name, space)
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm"])
+@pytest.mark.parametrize("space", [gym.spaces.Box(-1, 1, (3,), np.float32), box(40, 40)], ids=["numbers", "pictures"])
+def test_a_sequence_at_once_is_step_after_step_and_begins_anew_with_an_episode(
+    name: str, space: gym.spaces.Box
+) -> None:
+    torch.manual_seed(0)
+    backbone: Any = backbones.build(name, space, hidden=(8, 6))
+    observations = torch.from_numpy(np.stack([[space.sample() for _ in range(2)] for _ in range(5)]))
+    starts = torch.zeros(5, 2, dtype=torch.bool)
+    starts[2, 1] = starts[4, 0] = True
+    state = torch.randn(2, backbone.state_dim)
+    features, after = backbone(observations, state, starts)
+    assert features.shape == (5, 2, 6) and backbone.feature_dim == 6
+    for t in range(5):
+        one, state = backbone(observations[t : t + 1], state, starts[t : t + 1])
+        torch.testing.assert_close(one[0], features[t])
+    torch.testing.assert_close(state, after)
+    fresh, _ = backbone(observations[2:3], torch.zeros(2, backbone.state_dim), torch.zeros(1, 2, dtype=torch.bool))
+    torch.testing.assert_close(fresh[0, 1], features[2, 1], msg="nothing of the episode before is left")
+
+
+def test_what_keeps_no_memory_refuses_recurrent_backbones() -> None:
+    space = gym.spaces.Box(-1, 1, (3,), np.float32)
+    assert isinstance(backbones.build_feedforward("mlp", space, hidden=(4,)), backbones.MLP)
+    with pytest.raises(UserError, match="backbone='gru' remembers"):
+        backbones.build_feedforward("gru", space)

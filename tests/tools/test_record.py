@@ -278,6 +278,6 @@ def test_a_tremor_comes_in_bursts_of_the_given_size() -> None:
     on = noise != 0
     starts, ends = np.flatnonzero(np.diff(on.astype(int)) == 1), np.flatnonzero(np.diff(on.astype(int)) == -1)
     lengths = ends[:500] - starts[:500]
-    assert (lengths.min(), lengths.max()) == (4, 23) or (lengths.min(), lengths.max()) == (5, 24)
+    assert (lengths.min(), lengths.max()) == (5, 24)
     assert noise[on].std() == pytest.approx(0.3, rel=0.1)
     assert (starts[1:500] - ends[:499]).min() >= 20

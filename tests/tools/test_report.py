@@ -82,6 +82,35 @@ def test_results_of_dqn_are_a_line_a_seed_and_one_for_all(root: Path) -> None:
     assert [row[-1] for row in rows[:3]] == ["yes", "yes", "no"]
 
 
+def test_clones_are_a_line_a_seed_with_gymnasiums_beside_them(root: Path) -> None:
+    for seed, returns in enumerate([(900.0, 700.0), (600.0, 640.0)]):
+        store(root, f"clone-bc-frame-s{seed}", {**evaluation(*returns), "laps": 1})
+    store(root, "clone-bc-frame-s0-gymnasium", {**evaluation(900.0, 690.0), "laps": 1})
+    lines = report.clone_results().splitlines()[2:]
+    assert lines == [
+        "| `bc` | `frame` | 0 | 0.6 | 800.0 | 799.0 | 801.0 | 800.0 | 1 / 2 | 795.0 | 10.0 | 650 | yes |",
+        "| `bc` | `frame` | 1 | 0.6 | 620.0 | 619.0 | 621.0 | 620.0 | 1 / 2 |  |  | 650 | no |",
+        "| **`bc`** | **`frame`** | all 2 |  | 710.0 | 620.0 | 800.0 | 670.0 | 2 / 4 |  |  | 650 | 1 of 2 |",
+    ]
+
+
+def test_rounds_and_driving_tests_are_told(root: Path) -> None:
+    rounds = [
+        {"step": 1, "learner_states": 0, "examples": 100},
+        {"step": 2, "learner_states": 50, "examples": 150, "episode_return": 12.34, "visited_steering_error": 0.1234},
+    ]
+    target = root / "docs" / "measurements" / "dagger-frame-s0.jsonl"
+    target.write_text("".join(json.dumps(one) + "\n" for one in rounds))
+    assert report.dagger_rounds().splitlines()[2:] == [
+        "| `frame` | 1 | 0 | 100 |  |  |",
+        "| `frame` | 2 | 50 | 150 | 12.3 | 0.123 |",
+    ]
+    result = {"off_road": 0.01234, "laps": 0.5, "visited": 0.9, "lap_time": None, "steering": 1.0, "autonomy": 0.5}
+    store(root, "driving-human", {**result, "latency_p50": 2.0, "mean": 812.3, "seeds": [1, 2]})
+    line = "| `human` | 2 | 0.0123 | 0.5 | 0.9 |  | 1.0 | 0.5 | 2.0 | 812.0 |"
+    assert report.driving_tests().splitlines()[2:] == [line]
+
+
 def test_nothing_stored_is_said(root: Path) -> None:
     assert report.dqn_results() == report.bench_results() == "*No measurements are stored yet.*\n"
 

@@ -115,7 +115,7 @@ def run_test(options: Options) -> None:
     video = options.video or (folder and folder / "videos" / "driving-test.mp4")
     if video is not None:
         print(f"worst seed   {seeds[worst]}, return {alone['returns'][worst]:.1f}: {video}")
-        film(policy, kwargs, seeds[worst], video)
+        film(load(options.driver)[0], kwargs, seeds[worst], video)  # anew: a random driver has drawn on since
     judge(requirements, result)
 
 
@@ -126,6 +126,8 @@ def load(driver: str) -> tuple[Policy | None, dict[str, Any]]:
     policy, env, kwargs = evaluate.load(Path(driver))
     if env != ENV:
         raise UserError(f"{driver} was trained on {env}: the driving test is for runs on {ENV}")
+    if kwargs.get("actions") == "discrete" or kwargs.get("continuous") is False:
+        raise UserError(f"{driver} drives with Gymnasium's five actions, which the expert that helps has not")
     return policy, kwargs
 
 

@@ -224,8 +224,8 @@ def test_resuming_gives_the_same_bits(recorded: str, tmp_path: Path, monkeypatch
 
     epoch = bc.Learner.epoch
 
-    def dying(self: bc.Learner, training: Examples, number: int) -> dict[str, float]:
-        metrics = epoch(self, training, number)
+    def dying(self: bc.Learner, training: Examples, number: int, left: float) -> dict[str, float]:
+        metrics = epoch(self, training, number, left)
         if number == 2:
             raise Killed
         return metrics
@@ -257,6 +257,23 @@ def test_stops_early_with_the_best_weights(recorded: str, monkeypatch: pytest.Mo
     state = agent.network.state_dict()
     assert all(torch.equal(state[name], kept[1][name]) for name in state)
     assert not torch.equal(state["head.weight"], kept[3]["head.weight"])
+
+
+@pytest.mark.parametrize(("decay", "rates"), [(True, [1e-3, 7.5e-4, 5e-4, 2.5e-4]), (False, [1e-3] * 4)])
+def test_the_step_size_falls_where_it_should(
+    decay: bool, rates: list[float], recorded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    epoch = bc.Learner.epoch
+
+    def watched(self: bc.Learner, *arguments: Any) -> dict[str, float]:
+        metrics = epoch(self, *arguments)
+        seen.append(self.optimizer.param_groups[0]["lr"])
+        return metrics
+
+    monkeypatch.setattr(bc.Learner, "epoch", watched)
+    bc.train(dataclasses.replace(SMALL, demonstrations=recorded, epochs=4, patience=0, decay=decay))
+    assert seen == pytest.approx(rates)
 
 
 def test_same_seed_same_weights(recorded: str) -> None:
