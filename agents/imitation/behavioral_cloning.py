@@ -62,6 +62,7 @@ WHOLE: dict[str, Any] = {
     "transforms": ("gray",),
     "head": "continuous",
     "balance": "none",
+    "mirror": False,  # the panel would change sides, too
     "decay": True,
 }
 STACKED = {**WHOLE, "transforms": ("gray", "stack:4")}
