@@ -78,7 +78,7 @@ PRESETS = {
     "default": Config(),
     "book": Config(batch_size=32, balance="book", mirror=False, patience=0),
     "frame": Config(**WHOLE, epochs=12, patience=0, validation=0.1),
-    "stack4": Config(**STACKED, epochs=12, patience=0, validation=0.1),
+    "stack4": Config(**STACKED, epochs=20, patience=0, validation=0.1),
     "pilotnet": Config(**PILOTNET),
     "alvinn": Config(
         env_kwargs={"observation": "alvinn"},

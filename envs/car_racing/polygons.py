@@ -1,7 +1,7 @@
 """Which pixels pygame-ce gives to polygons and lines: its `gfxdraw` (SDL_gfx) and its `draw` module, exactly.
 
-Corners are whole pixels. Kernels write the lists ``spans`` and ``pixels`` of a `Window`, of what lies in it, and return
-their lengths.
+Corners are whole pixels. Kernels write lists of spans or pixels (see `fill_spans` and `blend_pixels`) of what lies in
+the window, and return their lengths.
 """
 
 import math
@@ -13,28 +13,38 @@ from envs.batched import Array
 from envs.car_racing.window import HEIGHT, WIDTH
 
 _SOLID = 256  # the alpha of a pixel that is replaced
+_FAR_RIGHT = 2**31 - 1  # 16.16 fixed point
 _RIGHT, _BOTTOM = WIDTH - 1, HEIGHT - 1
-
-
-@njit(cache=True, nogil=True)
-def _round_16(value: int) -> int:
-    """The nearest whole number of a 16.16 fixed-point number."""
-    return (value >> 16) + (value >> 15 & 1)
 
 
 @njit(cache=True, nogil=True)
 def fill_quad(corners: Array, low: int, high: int, spans: Array) -> int:
     """Spans of ``gfxdraw.filled_polygon`` of ``corners`` (4, 2) in the rows from low to high, which it must reach.
 
-    The first span of row y is entry y - low; an empty one if the row has none. Second ones follow at the end.
+    The first span of row y is column y - low. Second ones, which few quads have, follow after all rows; rows without
+    one have a span right of the window.
     """
-    crossings = np.empty((high - low + 1, 4), np.int32)  # 16.16 fixed point
-    counts = np.zeros(high - low + 1, np.int32)
+    rows = high - low + 1
     top = max(corners[0, 1], corners[1, 1], corners[2, 1], corners[3, 1])
+    if top == min(corners[0, 1], corners[1, 1], corners[2, 1], corners[3, 1]):
+        spans[0, 0], spans[1, 0], spans[2, 0] = low, 0, -1
+        return 1
+    # A row crosses one edge that rises and one that falls, unless edges do so by turns. Then it may cross all four.
+    rise0, rise1 = corners[0, 1] - corners[3, 1], corners[1, 1] - corners[0, 1]
+    rise2, rise3 = corners[2, 1] - corners[1, 1], corners[3, 1] - corners[2, 1]
+    zigzag = rise0 * rise1 < 0 and rise1 * rise2 < 0 and rise2 * rise3 < 0
+    count = 2 * rows if zigzag else rows
+    for entry in range(rows):
+        spans[0, entry] = low + entry
+    if zigzag:
+        spans[0, rows:count] = spans[0, :rows]
+        spans[1:, :count] = _FAR_RIGHT
     for i in range(4):
         x1, y1, x2, y2 = corners[i - 1, 0], corners[i - 1, 1], corners[i, 0], corners[i, 1]
         if y1 == y2:
             continue
+        side = 1 if y1 < y2 else 2
+        first_entry = rows - low if zigzag and i > 1 else -low
         if y1 > y2:
             x1, y1, x2, y2 = x2, y2, x1, y1
         height = y2 - y1
@@ -42,25 +52,21 @@ def fill_quad(corners: Array, low: int, high: int, spans: Array) -> int:
         # the share of the edge below the row, floor(65536 (y - y1) / height), kept up with its remainder
         share, remainder = divmod(65536 * (begin - y1), height)
         step, step_remainder = divmod(65536, height)
-        for row in range(begin - low, min(y2 if y2 == top else y2 - 1, high) - low + 1):
-            crossings[row, counts[row]] = 65536 * x1 + share * (x2 - x1)
-            counts[row] += 1
+        for row in range(begin, min(y2 if y2 == top else y2 - 1, high) + 1):
+            spans[side, np.uint64(first_entry + row)] = 65536 * x1 + share * (x2 - x1)  # 16.16 fixed point
             share += step
             remainder += step_remainder
             if remainder >= height:
                 remainder -= height
                 share += 1
-    count = high - low + 1
-    for row in range(high - low + 1):
-        if counts[row] == 4:
-            crossings[row].sort()
-        spans[row, 0], spans[row, 1], spans[row, 2] = low + row, 0, -1
-        for i in range(0, counts[row], 2):
-            left = _round_16(min(crossings[row, i], crossings[row, i + 1]) + 1)
-            right = _round_16(max(crossings[row, i], crossings[row, i + 1]) - 1)
-            entry = row if i == 0 else count
-            spans[entry, 0], spans[entry, 1], spans[entry, 2] = low + row, min(left, right), max(left, right)
-            count += i > 0
+    if zigzag:
+        for row in range(rows):
+            crossings = np.sort(np.array([spans[1, row], spans[2, row], spans[1, rows + row], spans[2, rows + row]]))
+            spans[1, row], spans[2, row], spans[1, rows + row], spans[2, rows + row] = crossings
+    for entry in range(count):
+        one, other = spans[1, entry], spans[2, entry]
+        left, right = (min(one, other) + 0x8001) >> 16, (max(one, other) + 0x7FFF) >> 16  # 1 to the inside, rounded
+        spans[1, entry], spans[2, entry] = min(left, right), max(left, right)
     return count
 
 
@@ -93,7 +99,7 @@ def _clip(x1: int, y1: int, x2: int, y2: int) -> tuple[bool, int, int, int, int]
 
 @njit(cache=True, nogil=True)
 def outline_quad(corners: Array, low: int, high: int, spans: Array, pixels: Array) -> int:
-    """Pixels of ``gfxdraw.aapolygon`` of ``corners`` (4, 2) that its own ``spans`` (see `fill_quad`) will not cover.
+    """Pixels of ``gfxdraw.aapolygon`` of ``corners`` (4, 2) that ``spans``, one a row from low on, will not cover.
 
     Wu's anti-aliased lines: along the longer axis two pixels a step share the weight 255 (Wu 1991, "An efficient
     antialiasing technique"). An edge's end is left to the edge that begins there.
@@ -107,30 +113,37 @@ def outline_quad(corners: Array, low: int, high: int, spans: Array, pixels: Arra
         if x1 == x2 or y1 == y2:  # solid, with both ends
             for y in range(max(min(y1, y2), low), max(y1, y2) + 1):
                 for x in range(min(x1, x2), max(x1, x2) + 1):
-                    pixels[count, 0], pixels[count, 1], pixels[count, 2] = y, x, _SOLID
+                    pixels[count] = y << 20 | x << 10 | _SOLID
                     count += 1
             continue
-        pixels[count, 0], pixels[count, 1], pixels[count, 2] = y1, x1, _SOLID
+        pixels[count] = y1 << 20 | x1 << 10 | _SOLID
         count += y1 >= low
         if y1 > y2:
             x1, y1, x2, y2 = x2, y2, x1, y1
         direction = 1 if x1 < x2 else -1
         width, height = abs(x2 - x1), y2 - y1
-        steep = height > width
-        across, up = (direction, 0) if steep else (0, 1)  # from a step's first pixel to its second
         slope = (min(width, height) << 16) // max(width, height) << 16
-        for step in range(max(1, low - y1) if steep else 1, max(width, height)):
-            offset = step * slope  # along the shorter axis, 32.32 fixed point
-            weight = offset >> 24 & 255
-            x = x1 + direction * (offset >> 32 if steep else step)
-            y = y1 + (step if steep else offset >> 32)
-            alpha = (255 * (255 - weight)) >> 8
-            for _ in range(2):
-                if alpha > 0 and low <= y <= high and 0 <= x <= _RIGHT:
-                    row, place = np.uint64(y - low), np.uint64(count)
-                    pixels[place, 0], pixels[place, 1], pixels[place, 2] = y, x, alpha
-                    count += x < spans[row, 1] or x > spans[row, 2]
-                x, y, alpha = x + across, y + up, (255 * weight) >> 8
+        if height > width:
+            for y in range(max(y1 + 1, low), y2):
+                offset = (y - y1) * slope  # along the shorter axis, 32.32 fixed point
+                weight, x = offset >> 24 & 255, x1 + direction * (offset >> 32)
+                left, right = spans[1, np.uint64(y - low)], spans[2, np.uint64(y - low)]
+                pixels[np.uint64(count)] = y << 20 | x << 10 | 255 * (255 - weight) >> 8
+                count += x < left or x > right
+                x += direction
+                pixels[np.uint64(count)] = y << 20 | x << 10 | 255 * weight >> 8
+                count += x < left or x > right
+            continue
+        for step in range(1, width):
+            offset = step * slope
+            weight, x, y = offset >> 24 & 255, x1 + direction * step, y1 + (offset >> 32)
+            if y >= low:
+                pixels[np.uint64(count)] = y << 20 | x << 10 | 255 * (255 - weight) >> 8
+                count += x < spans[1, np.uint64(y - low)] or x > spans[2, np.uint64(y - low)]
+            y += 1
+            if y >= low:
+                pixels[np.uint64(count)] = y << 20 | x << 10 | 255 * weight >> 8
+                count += x < spans[1, np.uint64(y - low)] or x > spans[2, np.uint64(y - low)]
     return count
 
 
@@ -155,12 +168,12 @@ def fill_polygon(corners: Array, spans: Array) -> int:
             crossings[:found].sort()
         for i in range(0, found, 2):
             left, right = crossings[i], crossings[i + 1]
-            spans[count, 0], spans[count, 1], spans[count, 2] = y, min(left, right), max(left, right)
+            spans[0, count], spans[1, count], spans[2, count] = y, min(left, right), max(left, right)
             count += 1
     for i in range(corner_count):
         y, x1, x2 = corners[i, 1], corners[i - 1, 0], corners[i, 0]
         if corners[i - 1, 1] == y and (low < y < high or low == high) and 0 <= y <= _BOTTOM:
-            spans[count, 0], spans[count, 1], spans[count, 2] = y, min(x1, x2), max(x1, x2)
+            spans[0, count], spans[1, count], spans[2, count] = y, min(x1, x2), max(x1, x2)
             count += 1
     return count
 
@@ -174,9 +187,9 @@ def thick_line(x1: int, y1: int, x2: int, y2: int, spans: Array) -> int:
     count = 0
     while True:
         for y in range(max(y1, 0), min(y1 + up, _BOTTOM) + 1):
-            spans[count, 0], spans[count, 1], spans[count, 2] = y, x1, x1 + right
+            spans[0, count], spans[1, count], spans[2, count] = y, x1, x1 + right
             count += 1
-        if (x1 == x2 and y1 == y2) or count + 2 > spans.shape[0]:
+        if (x1 == x2 and y1 == y2) or count + 2 > spans.shape[1]:
             return count
         before = error
         if before > -width:

@@ -1,7 +1,8 @@
 """Exact pictures: what Gymnasium 1.4.0 draws of a CarRacing state, bit for bit.
 
 The world is painted into a window of 1000x800 pixels, quad after quad in the original's order, and the window is
-shrunk. Coordinates are float64 as in the original, those of the car float32 up to the window, and truncated there.
+shrunk. A fill replaces what lies under it, so that a tile's outline is left out where the next tile will cover it.
+Coordinates are float64 as in the original, those of the car float32 up to the window, and truncated there.
 """
 
 import math
@@ -17,6 +18,7 @@ from envs.car_racing.state import CENTER_KERB, FIRST_ZOOM, GRASS_CELL, PLAYFIELD
 from envs.car_racing.window import (
     COLUMNS,
     HEIGHT,
+    QUEUED,
     WIDTH,
     Window,
     allocate_window,
@@ -64,18 +66,53 @@ def _pack(red: float, green: float, blue: float) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _paint_quad(corners: Array, color: int, lowest: int, window: Window) -> None:
-    """``gfxdraw.aapolygon`` and ``filled_polygon`` of ``corners`` (4, 2) int64, in the rows from ``lowest`` on."""
+def _paint_quads(window: Window, waiting: int) -> None:
+    """Paint all quads of the queue but the last ``waiting``, without the outlines that those after them will cover."""
+    ends, facts, covers = window.queue.ends, window.queue.facts, window.queue.covers
+    while ends[1] - ends[0] > waiting:
+        place = ends[0] % QUEUED
+        corners, spans = window.queue.corners[place], window.queue.spans[place]
+        color, low, high, count = facts[place, 0], facts[place, 1], facts[place, 2], facts[place, 3]
+        covers[:, : high - low + 1] = spans[:, : high - low + 1]
+        for later in range(ends[0] + 1, ends[1]):
+            _extend(covers, low, high, window.queue.spans[later % QUEUED], facts[later % QUEUED])
+        make_room(window)
+        blend_pixels(window, outline_quad(corners, low, high, covers, window.pixels), color)
+        fill_spans(window, spans, count, color)
+        ends[0] += 1
+
+
+@njit(cache=True, nogil=True)
+def _extend(covers: Array, low: int, high: int, spans: Array, facts: Array) -> None:
+    """Unite the spans ``covers`` of the rows from low to high with those of another quad where they overlap."""
+    begin, end = max(low, facts[1]), min(high, facts[2]) + 1
+    for k in range(end - begin):
+        mine, others = np.uint64(begin - low + k), np.uint64(begin - facts[1] + k)
+        left, right, its_left, its_right = covers[1, mine], covers[2, mine], spans[1, others], spans[2, others]
+        overlap = left <= its_right and its_left <= right
+        covers[1, mine] = min(left, its_left) if overlap else left
+        covers[2, mine] = max(right, its_right) if overlap else right
+
+
+@njit(cache=True, nogil=True)
+def _add_quad(corners: Array, color: int, lowest: int, window: Window) -> None:
+    """``gfxdraw.aapolygon`` and ``filled_polygon`` of ``corners`` (4, 2) int64, in the rows from ``lowest`` on.
+
+    It is painted when those after it are known.
+    """
     left = min(corners[0, 0], corners[1, 0], corners[2, 0], corners[3, 0])
     right = max(corners[0, 0], corners[1, 0], corners[2, 0], corners[3, 0])
     low = max(min(corners[0, 1], corners[1, 1], corners[2, 1], corners[3, 1]), lowest)
     high = min(max(corners[0, 1], corners[1, 1], corners[2, 1], corners[3, 1]), HEIGHT - 1)
     if left >= WIDTH or right < 0 or low > high:
         return
-    make_room(window)
-    spans = fill_quad(corners, low, high, window.spans)
-    blend_pixels(window, outline_quad(corners, low, high, window.spans, window.pixels), color)
-    fill_spans(window, spans, color)
+    _paint_quads(window, QUEUED - 1)
+    queue = window.queue
+    place = queue.ends[1] % QUEUED
+    queue.corners[place] = corners
+    count = fill_quad(corners, low, high, queue.spans[place])
+    queue.facts[place, 0], queue.facts[place, 1], queue.facts[place, 2], queue.facts[place, 3] = color, low, high, count
+    queue.ends[1] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -92,7 +129,7 @@ def _draw_field(state: State, lane: int, view: Array, bounds: Array, lowest: int
         _project(view, PLAYFIELD, -PLAYFIELD, corners[1])
         _project(view, -PLAYFIELD, -PLAYFIELD, corners[2])
         _project(view, -PLAYFIELD, PLAYFIELD, corners[3])
-        _paint_quad(corners, color, lowest, window)
+        _add_quad(corners, color, lowest, window)
 
     color = _pack(grass[0], grass[1], grass[2])
     for column in range(-20, 20, 2):
@@ -107,7 +144,7 @@ def _draw_field(state: State, lane: int, view: Array, bounds: Array, lowest: int
             _project(view, x, y, corners[1])
             _project(view, x, y + GRASS_CELL, corners[2])
             _project(view, x + GRASS_CELL, y + GRASS_CELL, corners[3])
-            _paint_quad(corners, color, lowest, window)
+            _add_quad(corners, color, lowest, window)
 
 
 @njit(cache=True, nogil=True)
@@ -131,7 +168,7 @@ def _draw_road(state: State, lane: int, view: Array, bounds: Array, lowest: int,
         _project(view, edges[i, 2], edges[i, 3], corners[1])
         _project(view, edges[before, 2], edges[before, 3], corners[2])
         _project(view, edges[before, 0], edges[before, 1], corners[3])
-        _paint_quad(corners, _pack(red + shade, green + shade, blue + shade), lowest, window)
+        _add_quad(corners, _pack(red + shade, green + shade, blue + shade), lowest, window)
         side = state.kerbs[lane, i]
         if side == CENTER_KERB:  # without width: only its outline shows
             for j in range(4):
@@ -144,7 +181,7 @@ def _draw_road(state: State, lane: int, view: Array, bounds: Array, lowest: int,
             _project(view, edges[before, near + 4], edges[before, near + 5], corners[2])
             _project(view, edges[before, near], edges[before, near + 1], corners[3])
         if side != 0:
-            _paint_quad(corners, _WHITE if i % 2 == 0 else _RED, lowest, window)
+            _add_quad(corners, _WHITE if i % 2 == 0 else _RED, lowest, window)
 
 
 @njit(cache=True, nogil=True)
@@ -160,7 +197,7 @@ def _draw_part(state: State, lane: int, body: int, polygon: Array, view: Array, 
             np.float64((sine * polygon[i, 0] + cosine * polygon[i, 1]) + y),
             corners[i],
         )
-    fill_spans(window, fill_polygon(corners, window.spans), color)
+    fill_spans(window, window.spans, fill_polygon(corners, window.spans), color)
 
 
 @njit(cache=True, nogil=True)
@@ -203,7 +240,7 @@ def _draw_skid_marks(state: State, lane: int, view: Array, window: Window) -> No
                 x, y = state.skid_points[lane, line, i - 1 + end]
                 _project(view, np.float64(x), np.float64(y), ends[end])
             count = thick_line(ends[0, 0], ends[0, 1], ends[1, 0], ends[1, 1], window.spans)
-            fill_spans(window, count, color)
+            fill_spans(window, window.spans, count, color)
 
 
 @njit(cache=True, nogil=True)
@@ -221,6 +258,7 @@ def draw_world(state: State, lane: int, lowest: int, skid_marks: bool, window: W
             bounds[2], bounds[3] = max(bounds[2], world_x + _MARGIN), max(bounds[3], world_y + _MARGIN)
     _draw_field(state, lane, view, bounds, lowest, window)
     _draw_road(state, lane, view, bounds, lowest, window)
+    _paint_quads(window, 0)
     if skid_marks:
         _draw_skid_marks(state, lane, view, window)
     _draw_car(state, lane, view, window)
