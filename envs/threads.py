@@ -2,6 +2,9 @@
 
 A parallel kernel wakes its threads within microseconds, where a Python thread takes a tenth of a millisecond. That
 needs OpenMP (the library libgomp on Linux) or TBB, and a process that was not forked from one in which they run.
+
+Such a kernel takes ``shares``, and works on ranges of lanes, in parallel if there are several. Each writes these few
+lines itself: numba cannot cache a kernel that is handed the one to call.
 """
 
 import importlib
