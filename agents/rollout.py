@@ -148,7 +148,7 @@ class Rollout:
         observations: the present observations ``(lanes, *observation)``.
         started: ``(lanes,)`` bool, where the present observation is the first of an episode.
         returns, lengths: ``(lanes,)`` of the episodes under way; ``finished_returns`` and ``finished_lengths`` of
-            the episodes that ended at the last step, in the lanes ``finished_lanes``.
+            the episodes that ended at the last step.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any], seed: int, transforms: Sequence[str] = ()) -> None:
@@ -159,7 +159,6 @@ class Rollout:
         self.mode = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self.returns, self.lengths = np.zeros(self.lanes), np.zeros(self.lanes, np.int64)
         self.finished_returns, self.finished_lengths = np.zeros(0), np.zeros(0, np.int64)
-        self.finished_lanes = np.zeros(0, np.int64)
         self._pending = np.zeros(self.lanes, np.bool_)  # NEXT_STEP: this lane's next step is its reset
         # beyond the seeds that evaluation uses, and different for every run seed
         seeds = generators(seed, "lanes")["lanes"].integers(2**32, 2**63, self.lanes)
@@ -195,7 +194,6 @@ class Rollout:
         self.returns[valid] += rewards[valid]
         self.lengths[valid] += 1
         ended = done & valid
-        self.finished_lanes = np.flatnonzero(ended)
         self.finished_returns, self.finished_lengths = self.returns[ended], self.lengths[ended]
         self.returns[ended], self.lengths[ended] = 0.0, 0
         return Transitions(observations, actions, rewards, next_observations, terminated, truncated, valid)

@@ -117,11 +117,11 @@ def train(config: Config, run: Run | None = None, teacher: Callable[[Any], Teach
             if done == 0 and start is not None:
                 learned, metrics["learner_states"] = agent.examples(start, np.arange(len(start))), 0
             else:
-                share, rng = config.beta**done, generators(config.seed, f"round {done}")[f"round {done}"]
+                share, name = config.beta**done, f"round {done}"
+                rng = generators(config.seed, name)[name]
                 visited, metrics = drive(agent, lanes, driver, share, rng, config.round_steps)
                 if share < 1:  # what the learner would do where it got to, before it learns from that
-                    measured = learner.measure(visited)
-                    metrics |= {f"visited_{name}": value for name, value in measured.items()}
+                    metrics |= {f"visited_{key}": value for key, value in learner.measure(visited).items()}
                 learned = data.joined(visited)
             learner.prepare(learned)
             for epoch in range(done * config.epochs, (done + 1) * config.epochs):
