@@ -27,6 +27,7 @@ CURVATURES = 45
 HILL_VARIANCE = 10.0  # target of the unit at distance d from the right one: exp(-d^2 / 10)
 HILL_REACH = 7  # units on each side that make up the hill: exp(-7^2 / 10) < 0.01
 LOG_STD_RANGE = (-5.0, 2.0)
+LEAST_SPREAD = 0.05  # of demonstrated steering or acceleration: who never brakes does not make brakes count all
 
 
 class Head(nn.Linear):
@@ -35,6 +36,9 @@ class Head(nn.Linear):
     def encode(self, actions: Array) -> Array:
         """Targets ``(batch, ...)`` of actions ``(batch, *action)``."""
         raise NotImplementedError
+
+    def fit(self, targets: Array) -> None:
+        """Take the scale of all targets ``(rows, ...)`` that are to be learnt, where the loss depends on it."""
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Loss ``(batch,)`` of each row."""
@@ -82,11 +86,19 @@ def car_actions(steering: Array, acceleration: Array) -> Array:
 
 
 class SteeringAndAcceleration(Head):
-    """Two outputs through tanh; targets are `steering_and_acceleration`."""
+    """Two outputs through tanh; targets are `steering_and_acceleration`.
+
+    Errors are measured in standard deviations of the targets. A racing driver's steering varies by 0.1, the pedals by
+    0.4: as they are, squared errors of the pedals would outweigh those of the steering by 16, and the car would turn
+    too little in hairpins.
+    """
+
+    spread: Tensor
 
     def __init__(self, features: int, space: gym.spaces.Box) -> None:
         _require_car(space)
         super().__init__(features, 2)
+        self.register_buffer("spread", torch.ones(2))
 
     def forward(self, input: Tensor) -> Tensor:
         return torch.tanh(super().forward(input))
@@ -94,8 +106,11 @@ class SteeringAndAcceleration(Head):
     def encode(self, actions: Array) -> Array:
         return steering_and_acceleration(actions)
 
+    def fit(self, targets: Array) -> None:
+        self.spread.copy_(torch.from_numpy(targets.std(0).clip(LEAST_SPREAD)))
+
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return (outputs - targets).square().sum(1)
+        return ((outputs - targets) / self.spread).square().sum(1)
 
     def decode(self, outputs: Tensor, rng: np.random.Generator | None = None) -> Array:
         return car_actions(*outputs.numpy().T)

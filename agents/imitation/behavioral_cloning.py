@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from agents import heads
 from agents.imitation import demonstrations, examples
@@ -33,6 +33,7 @@ from supervised.training.seeding import generators, seeded_modules, set_threads
 Array = NDArray[Any]
 
 BLOCK = 256  # rows measured at once
+DROPOUTS = nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,9 @@ WHOLE: dict[str, Any] = {
     "transforms": ("gray",),
     "head": "continuous",
     "balance": "none",
-    "mirror": False,  # the panel would change sides, too
+    "batch_size": 32,
     "decay": True,
+    "early_dropout": 0.5,
 }
 STACKED = {**WHOLE, "transforms": ("gray", "stack:4")}
 PILOTNET: dict[str, Any] = {
@@ -77,8 +79,8 @@ PILOTNET: dict[str, Any] = {
 PRESETS = {
     "default": Config(),
     "book": Config(batch_size=32, balance="book", mirror=False, patience=0),
-    "frame": Config(**WHOLE, epochs=12, patience=0, validation=0.1),
-    "stack4": Config(**STACKED, epochs=20, patience=0, validation=0.1),
+    "frame": Config(**WHOLE, epochs=10, patience=0, validation=0.0),
+    "stack4": Config(**STACKED, epochs=10, patience=0, validation=0.0),
     "pilotnet": Config(**PILOTNET),
     "alvinn": Config(
         env_kwargs={"observation": "alvinn"},
@@ -135,7 +137,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
         learner.prepare(training)
     while epoch < config.epochs and not (config.patience and epoch - best_epoch >= config.patience):
         with run.restartable():
-            metrics = learner.epoch(training, epoch, 1 - epoch / config.epochs)
+            dropout = epoch < config.early_dropout * config.epochs
+            metrics = learner.epoch(training, epoch, 1 - epoch / config.epochs, dropout)
             if len(validation):
                 metrics |= {f"validation_{name}": value for name, value in learner.measure(validation).items()}
             metrics |= driven(agent, config, epoch + 1)
@@ -184,6 +187,7 @@ class Learner:
     def prepare(self, training: Examples) -> None:
         """Decide which rows of the examples an epoch passes through."""
         require(len(training) >= 2, "examples", len(training), "record some demonstrations first")
+        self.network.head.fit(training.targets)
         self._rows, self._chances = np.arange(len(training)), None
         if self.config.balance == "book":
             rng = generators(self.config.seed, "balance")["balance"]
@@ -191,7 +195,7 @@ class Learner:
         elif self.config.balance == "weights":
             self._chances = examples.class_weights(training.targets, self.config.balance_power)
 
-    def epoch(self, training: Examples, number: int, left: float) -> dict[str, float]:
+    def epoch(self, training: Examples, number: int, left: float, dropout: bool = True) -> dict[str, float]:
         """Pass once through the prepared rows; ``left`` is the share of the run before it.
 
         Raises:
@@ -206,6 +210,9 @@ class Learner:
             rows = rng.choice(self._rows, len(self._rows), p=self._chances)
         total = correct = 0.0
         self.network.train()
+        for module in self.network.modules():
+            if isinstance(module, DROPOUTS):
+                module.train(dropout)
         with seeded_modules(self.config.seed, name):  # what dropout draws
             for batch in np.array_split(rows, -(-len(rows) // self.config.batch_size)):
                 outputs, loss, targets = self._update(training, batch, rng)

@@ -72,8 +72,8 @@ class Config(Settings):
 
 PRESETS = {
     "default": Config(),
-    "frame": Config(**WHOLE, rounds=5, lanes=6, epochs=3),
-    "stack4": Config(**STACKED, rounds=5, lanes=6, epochs=3),
+    "frame": Config(**WHOLE, rounds=3, lanes=6, epochs=4),
+    "stack4": Config(**STACKED, rounds=3, lanes=6, epochs=4),
     "pilotnet": Config(**PILOTNET),
 }
 
@@ -124,8 +124,9 @@ def train(config: Config, run: Run | None = None, teacher: Callable[[Any], Teach
                     metrics |= {f"visited_{key}": value for key, value in learner.measure(visited).items()}
                 learned = data.joined(visited)
             learner.prepare(learned)
-            for epoch in range(done * config.epochs, (done + 1) * config.epochs):
-                metrics |= learner.epoch(learned, epoch, 1 - epoch / (config.rounds * config.epochs))
+            for k in range(config.epochs):
+                epoch, dropout = done * config.epochs + k, k < config.early_dropout * config.epochs
+                metrics |= learner.epoch(learned, epoch, 1 - epoch / (config.rounds * config.epochs), dropout)
             metrics |= {"examples": len(learned), **driven(agent, config, done + 1)}
             data.examples = learned
         done += 1

@@ -58,7 +58,10 @@ class Settings(Common):
     balance_power: float = 0.5
     """Of "weights": 1 makes all classes that occur equally frequent, 0 leaves them as recorded."""
     mirror: tyro.conf.FlagConversionOff[bool] = True
-    """Show half of the examples in a mirror, left and right exchanged (crop CarRacing's panel off)."""
+    """Show half of the examples in a mirror, left and right exchanged."""
+    early_dropout: float = 1.0
+    """Share of the epochs after which dropout is off (Liu et al. 2023): to the end it makes numbers come out too small.
+    DAgger counts those of each round."""
     evaluate_every: int = 0
     """Epochs (rounds of DAgger) between drives on tracks of their own during training; 0: none."""
     evaluate_episodes: int = 8
@@ -79,7 +82,8 @@ class Settings(Common):
         require(self.batch_size >= 2, "batch_size", self.batch_size, "use at least 2")
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
         require(self.balance in BALANCES, "balance", self.balance, f"use one of {', '.join(BALANCES)}")
-        require(0 <= self.balance_power <= 1, "balance_power", self.balance_power, "use a number from 0 to 1")
+        for name in ("balance_power", "early_dropout"):
+            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "use a number from 0 to 1")
         fits = self.balance == "none" or self.head == "classes"
         require(fits, "balance", self.balance, f"the head {self.head} has no classes: use none")
 

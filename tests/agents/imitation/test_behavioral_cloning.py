@@ -45,6 +45,20 @@ def rows_of(lengths: list[int]) -> Examples:
 # What is trained on.
 
 
+def test_dropout_ends_early(recorded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def update(self: bc.Learner, *_: Any) -> tuple[torch.Tensor, float, torch.Tensor]:
+        modules = list(self.network.modules())
+        seen.append({type(module).__name__: module.training for module in modules})
+        return torch.zeros(1, 7), 0.0, torch.zeros(1, dtype=torch.int64)
+
+    monkeypatch.setattr(bc.Learner, "_update", update)
+    bc.train(dataclasses.replace(SMALL, demonstrations=recorded, epochs=4, early_dropout=0.5, batch_size=10_000))
+    assert [one["Dropout2d"] for one in seen] == [True, True, False, False]
+    assert all(one["BatchNorm2d"] for one in seen)
+
+
 @given(
     st.lists(st.integers(1, 300), min_size=2, max_size=40), st.floats(0.01, 0.9), st.integers(0, 2**32), st.booleans()
 )
