@@ -72,8 +72,8 @@ class Config(Settings):
 
 PRESETS = {
     "default": Config(),
-    "frame": Config(**WHOLE, rounds=3, lanes=6, epochs=4),
-    "stack4": Config(**STACKED, rounds=3, lanes=6, epochs=4),
+    "frame": Config(**WHOLE, rounds=3, lanes=6, epochs=6),
+    "stack4": Config(**STACKED, rounds=3, lanes=6, epochs=6),
     "pilotnet": Config(**PILOTNET),
 }
 
@@ -126,7 +126,7 @@ def train(config: Config, run: Run | None = None, teacher: Callable[[Any], Teach
             learner.prepare(learned)
             for k in range(config.epochs):
                 epoch, dropout = done * config.epochs + k, k < config.early_dropout * config.epochs
-                metrics |= learner.epoch(learned, epoch, 1 - epoch / (config.rounds * config.epochs), dropout)
+                metrics |= learner.epoch(learned, epoch, 1 - k / config.epochs, dropout)
             metrics |= {"examples": len(learned), **driven(agent, config, done + 1)}
             data.examples = learned
         done += 1

@@ -50,7 +50,7 @@ class Settings(Common):
     learning_rate: float = 1e-3
     """Step size of Adam (Kingma and Ba 2014; the book's, and torch's default)."""
     decay: tyro.conf.FlagConversionOff[bool] = False
-    """Let the step size fall linearly to 0 over the run."""
+    """Let the step size fall linearly to 0 over the run (DAgger: over each round)."""
     weight_decay: float = 0.0
     """Adam's L2 penalty."""
     balance: str = "weights"

@@ -34,6 +34,10 @@ BENCHES = {
         "tools.bench.car_racing_parity",
         "share of CarRacing's steps that equal Gymnasium's bit for bit; distance of the fast picture",
     ),
+    "car-racing-expert": (
+        "tools.bench.car_racing_expert",
+        "mean return of the scripted driver on CarRacing, ours and Gymnasium's, against 900",
+    ),
     "imitation": (
         "tools.bench.imitation",
         "preparing frames for behavioral cloning, and an epoch, against the book's pipeline",
