@@ -88,9 +88,9 @@ def car_actions(steering: Array, acceleration: Array) -> Array:
 class SteeringAndAcceleration(Head):
     """Two outputs through tanh; targets are `steering_and_acceleration`.
 
-    Errors are measured in standard deviations of the targets. A racing driver's steering varies by 0.1, the pedals by
-    0.4: as they are, squared errors of the pedals would outweigh those of the steering by 16, and the car would turn
-    too little in hairpins.
+    Errors are measured in standard deviations of the targets, those of gas and brake each in its own. A racing driver's
+    steering and brake vary by 0.1, the gas by 0.4: as they are, squared errors of the gas would outweigh all others by
+    16, and the car would come too fast into hairpins, and turn too little there.
     """
 
     spread: Tensor
@@ -98,7 +98,7 @@ class SteeringAndAcceleration(Head):
     def __init__(self, features: int, space: gym.spaces.Box) -> None:
         _require_car(space)
         super().__init__(features, 2)
-        self.register_buffer("spread", torch.ones(2))
+        self.register_buffer("spread", torch.ones(3))  # of steering, gas and brake
 
     def forward(self, input: Tensor) -> Tensor:
         return torch.tanh(super().forward(input))
@@ -107,10 +107,17 @@ class SteeringAndAcceleration(Head):
         return steering_and_acceleration(actions)
 
     def fit(self, targets: Array) -> None:
-        self.spread.copy_(torch.from_numpy(targets.std(0).clip(LEAST_SPREAD)))
+        self.spread.copy_(torch.from_numpy(car_actions(*targets.T).std(0).clip(LEAST_SPREAD)))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return ((outputs - targets) / self.spread).square().sum(1)
+        steering, gas, brake = self.spread
+
+        def scaled(controls: Tensor) -> Tensor:
+            acceleration = controls[:, 1]
+            pedals = acceleration.clamp(min=0) / gas + acceleration.clamp(max=0) / brake
+            return torch.stack([controls[:, 0] / steering, pedals], dim=1)
+
+        return (scaled(outputs) - scaled(targets)).square().sum(1)
 
     def decode(self, outputs: Tensor, rng: np.random.Generator | None = None) -> Array:
         return car_actions(*outputs.numpy().T)

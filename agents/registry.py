@@ -34,6 +34,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "semi-gradient-sarsa": (TABULAR, "Sarsa with linear features (tile coding) or a network"),
     "semi-gradient-q-learning": (TABULAR, "Q-learning with linear features (tile coding) or a network"),
     "dqn": ("agents.value.dqn", "Q-learning with a network and experience replay"),
+    "pqn": ("agents.value.pqn", "Q-learning in many parallel lanes, without replay memory and target network"),
     "ppo": ("agents.policy.ppo", "proximal policy optimization: clipped policy gradients on several passes"),
     "bc": ("agents.imitation.behavioral_cloning", "behavioral cloning: learning a teacher's actions from its episodes"),
     "dagger": (

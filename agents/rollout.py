@@ -135,6 +135,7 @@ class Transitions(NamedTuple):
     terminated: Array  # (lanes,) bool
     truncated: Array  # (lanes,) bool
     valid: Array  # (lanes,) bool: False where the environment spent the step on a reset
+    starts: Array  # (lanes,) bool: the observation is the first of its episode
 
 
 class Rollout:
@@ -144,7 +145,7 @@ class Rollout:
         transforms: names of `agents.transforms`; ``repeat:K`` is the business of `make_lanes`.
 
     Attributes:
-        space: the observation space that networks see (after `agents.transforms`).
+        space, stack: the observation space that networks see (after `agents.transforms`), and of how many frames.
         observations: the present observations ``(lanes, *observation)``.
         started: ``(lanes,)`` bool, where the present observation is the first of an episode.
         returns, lengths: ``(lanes,)`` of the episodes under way; ``finished_returns`` and ``finished_lengths`` of
@@ -155,7 +156,8 @@ class Rollout:
         self.env = env
         self.lanes = env.num_envs
         self._transform = Transforms(env.single_observation_space, transforms)
-        self.space, self._stack = self._transform.space, FrameStack(self._transform.stack)
+        self.space, self.stack = self._transform.space, self._transform.stack
+        self._stack = FrameStack(self.stack)
         self.mode = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self.returns, self.lengths = np.zeros(self.lanes), np.zeros(self.lanes, np.int64)
         self.finished_returns, self.finished_lengths = np.zeros(0), np.zeros(0, np.int64)
@@ -169,7 +171,7 @@ class Rollout:
 
     def step(self, actions: Array) -> Transitions:
         """Step every lane once ``actions (lanes, *action)``."""
-        observations = self.observations.copy()  # the environment may reuse its buffer
+        observations, starts = self.observations.copy(), self.started  # the environment may reuse its buffer
         raw, rewards, terminated, truncated, infos = self.env.step(actions)
         following = frames = self._transform(raw)  # frames end this step, and the next one begins with following
         valid = ~self._pending
@@ -196,7 +198,7 @@ class Rollout:
         ended = done & valid
         self.finished_returns, self.finished_lengths = self.returns[ended], self.lengths[ended]
         self.returns[ended], self.lengths[ended] = 0.0, 0
-        return Transitions(observations, actions, rewards, next_observations, terminated, truncated, valid)
+        return Transitions(observations, actions, rewards, next_observations, terminated, truncated, valid, starts)
 
     def _final(self, final: Any, done: Array) -> Array:
         """The last observations of the lanes that are done, from a dense batch or an array of objects."""

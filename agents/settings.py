@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from tyro.constructors import PrimitiveConstructorSpec
 
 from supervised.training.errors import UserError, require
+from supervised.training.precision import DTYPES
 
 FIRST_EVALUATION_SEED = 10_000  # training seeds lie below, evaluation seeds from here on
 VALIDATION_SEED = 8_000  # evaluations during training, which may decide when it ends
@@ -99,6 +100,8 @@ class Online(Common):
     """Environment steps between lines of metrics."""
     threads: int = 1
     """Threads of torch and numba; small networks are fastest with one."""
+    dtype: str = "float32"
+    """Arithmetic of the network: float32, or bfloat16 (faster on some processors for convolutions)."""
     device: str = "cpu"
     """Where the network lives: "cpu" or "cuda"."""
 
@@ -108,6 +111,7 @@ class Online(Common):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
         require(self.evaluate_every >= 0, "evaluate_every", self.evaluate_every, "use 0 or more")
         require(0 <= self.discount <= 1, "discount", self.discount, "use a number from 0 to 1")
+        require(self.dtype in DTYPES, "dtype", self.dtype, f"use one of {', '.join(DTYPES)}")
         room = f"use at least one step of every lane ({self.lanes})"
         require(self.total_steps >= self.lanes, "total_steps", self.total_steps, room)
 

@@ -46,9 +46,16 @@ class MLP(Backbone):
         space: a Box.
         hidden: units of each hidden layer; none gives the observation itself as features.
         activation: a name in `ACTIVATIONS`, after every layer.
+        layer_norm: normalize the outputs of every layer before that (Ba, Kiros and Hinton 2016).
     """
 
-    def __init__(self, space: gym.spaces.Box, hidden: Sequence[int] = (64, 64), activation: str = "relu") -> None:
+    def __init__(
+        self,
+        space: gym.spaces.Box,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "relu",
+        layer_norm: bool = False,
+    ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
             raise UserError(f"unknown activation {activation!r}{suggest(activation, ACTIVATIONS)}")
@@ -57,7 +64,8 @@ class MLP(Backbone):
         widths = [int(np.prod(space.shape)), *hidden]
         layers: list[nn.Module] = []
         for inputs, outputs in zip(widths, widths[1:], strict=False):
-            layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]
+            normalized = [nn.LayerNorm(outputs)] if layer_norm else []
+            layers += [nn.Linear(inputs, outputs), *normalized, ACTIVATIONS[activation]()]
         self.layers = nn.Sequential(*layers)
         self.feature_dim = widths[-1]
 
@@ -142,16 +150,25 @@ class BookBC(Convolutions):
 
 
 class NatureCNN(Convolutions):
-    """The network of Mnih et al. 2015, "Human-level control through deep reinforcement learning", without its head."""
+    """The network of Mnih et al. 2015, "Human-level control through deep reinforcement learning", without its head.
+
+    Args:
+        layer_norm: normalize the outputs of every layer over all its units, before the activation.
+    """
 
     feature_dim = 512
 
-    def __init__(self, space: gym.spaces.Box) -> None:
+    def __init__(self, space: gym.spaces.Box, layer_norm: bool = False) -> None:
         super().__init__(space)
-        first, second, third = self.convolutions((32, 8, 4), (64, 4, 2), (64, 3, 1))
-        flat = 64 * self.height * self.width
-        maps = (first, nn.ReLU(), second, nn.ReLU(), third, nn.ReLU(), nn.Flatten())
-        self.layers = nn.Sequential(*maps, nn.Linear(flat, 512), nn.ReLU())
+        maps = self.convolutions((32, 8, 4), (64, 4, 2), (64, 3, 1))
+        layers: list[nn.Module] = [*maps, nn.Flatten(), nn.Linear(64 * self.height * self.width, 512)]
+        self.layers = nn.Sequential()
+        for layer in layers:
+            self.layers.append(layer)
+            if not isinstance(layer, nn.Flatten):
+                # one group is all units of an image: a layer's normalization whatever the size of its maps
+                norm = nn.GroupNorm(1, layer.weight.shape[0]) if layer_norm else None
+                self.layers.extend([*([norm] if norm else []), nn.ReLU()])
 
 
 class PilotNet(Convolutions):

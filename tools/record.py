@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from agents.evaluate import load as load_run
 from agents.evaluation import Player, Policy
+from agents.heads import car_actions, steering_and_acceleration
 from agents.imitation.demonstrations import BOOK_CLASSES, DemonstrationWriter, book_classes, load
 from agents.imitation.episodes import Recording
 from agents.rollout import make_lanes
@@ -54,7 +55,8 @@ class Options:
     driver: Annotated[str | None, tyro.conf.arg(metavar="expert|calm|RUN")] = None
     """Who drives instead of you, without a window: the scripted expert, fast or calm, or the agent of a run."""
     noise: float = 0.0
-    """With a driver: standard deviation of noise on its steering, in bursts; what it meant is what cloning learns."""
+    """With a driver of a car: noise on its steering (standard deviation) and pedals (5 times that), in bursts; what it
+    meant is what cloning learns."""
     episodes: int | None = None
     """Number of episodes (default: until Esc; 1 with a driver)."""
     seed: int | None = None
@@ -186,30 +188,35 @@ def expert_driver(env: str, batch: VectorEnv[Any, Any, Any], style: str) -> Driv
 
 
 class Tremor:
-    """Noise on the steering, the first part of an action, in bursts: the driver gets where mistakes lead.
+    """Noise on a car's steering and pedals, in bursts: the driver gets where mistakes lead.
 
     A clone learns from that how to come back (the idea of Laskey et al. 2017, "DART"). In a burst, of 5 to 24 steps,
-    Ornstein-Uhlenbeck noise of the standard deviation ``std`` is added; at least 20 steps pass in between.
+    Ornstein-Uhlenbeck noise is added, of the standard deviation ``std`` to the steering and `PEDALS` times as much to
+    acceleration, gas less brake; at least 20 steps pass in between.
     """
 
     MEMORY = 0.9  # of the noise from step to step
+    PEDALS = 5.0  # a driver's pedals vary so much more than the steering
 
     def __init__(self, std: float, space: Space[Any], seed: int) -> None:
-        if std and not (isinstance(space, spaces.Box) and space.shape):
-            raise UserError(f"noise={std}: it disturbs the first part of a Box action, and this is {space}")
+        if std and space.shape != (3,):
+            raise UserError(f"noise={std}: it disturbs a car's steering, gas and brake, and this is {space}")
         self._std, self._rng = std, generators(seed, "tremor")["tremor"]
-        self._noise, self._left = 0.0, 0  # steps of a burst, counted down; below 0: steps since
+        self._noise, self._left = np.zeros(2), 0  # steps of a burst, counted down; below 0: steps since
 
     def __call__(self, action: Any) -> Any:
-        """The action as a trembling hand does it."""
+        """The action as a trembling hand and foot do it."""
         if not self._std:
             return action
-        fresh = self._std * np.sqrt(1 - self.MEMORY**2) * self._rng.standard_normal()
+        fresh = self._std * np.sqrt(1 - self.MEMORY**2) * self._rng.standard_normal(2)
         self._noise = self.MEMORY * self._noise + fresh
         self._left -= 1
         if self._left < -20 and self._rng.random() < 0.05:
             self._left = int(self._rng.integers(5, 25))
-        return action + np.eye(1, len(action))[0] * self._noise if self._left > 0 else action
+        if self._left <= 0:
+            return action
+        steering, acceleration = steering_and_acceleration(action[None])[0] + self._noise * (1, self.PEDALS)
+        return car_actions(np.array([steering]), np.array([acceleration]))[0]
 
 
 def demonstrate(

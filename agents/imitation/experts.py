@@ -25,7 +25,7 @@ FAST = {
 STYLES = {
     "fast": FAST,
     "calm": {
-        "continuous": FAST["continuous"]._replace(reach=3.0, lateral=150.0, braking=150.0, top_speed=80.0),
+        "continuous": FAST["continuous"]._replace(reach=3.0, lateral=110.0, braking=110.0, top_speed=80.0),
         "book": FAST["book"]._replace(reach=3.5, lateral=150.0, braking=120.0, top_speed=80.0),
     },
 }

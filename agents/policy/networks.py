@@ -16,11 +16,10 @@ from agents.settings import Online
 from agents.transforms import Transforms
 from supervised import backbones
 from supervised.training.errors import UserError, require
+from supervised.training.precision import autocast
 from supervised.training.seeding import generator_state, generators, seeded_modules, set_generator_state
 
 Array = NDArray[Any]
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,6 @@ class PolicySettings(Online):
     """Shift and scale observations to mean 0 and variance 1 over all those of earlier rounds."""
     normalize_rewards: tyro.conf.FlagConversionOff[bool] = False
     """Divide rewards by the standard deviation of discounted returns so far."""
-    dtype: str = "float32"
-    """Arithmetic of the network: float32, or bfloat16 (faster on some processors for convolutions)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,7 +51,6 @@ class PolicySettings(Online):
         for name in ("learning_rate_end", "entropy_coefficient", "max_gradient_norm"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
         require(self.reward_scale > 0, "reward_scale", self.reward_scale, "use a positive number")
-        require(self.dtype in DTYPES, "dtype", self.dtype, f"use one of {', '.join(DTYPES)}")
 
 
 class Moments(nn.Module):
@@ -103,7 +99,7 @@ class ActorCritic(nn.Module):
         self.value = nn.Linear(self.actor.feature_dim, 1)
         self.recurrent = isinstance(self.actor, backbones.Recurrent)
         self.state_dim = self.actor.state_dim if isinstance(self.actor, backbones.Recurrent) else 0
-        self._dtype = DTYPES[config.dtype]
+        self._dtype = config.dtype
         _initialise(self)
 
     def forward(
@@ -117,7 +113,7 @@ class ActorCritic(nn.Module):
             state: a recurrent backbone's, before the first step.
             starts: ``(time, lanes)`` bool: where an episode begins.
         """
-        with torch.autocast(observations.device.type, self._dtype, enabled=self._dtype is not torch.float32):
+        with autocast(observations.device, self._dtype):
             if self.moments is not None:
                 observations = self.moments(observations)
             if self.recurrent:

@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import getitem
 from pathlib import Path
@@ -160,21 +160,26 @@ class ChunkLog:
         """Return the chunks with the rows from `first` on, oldest first: `{file, first, rows, sha256}`."""
         return [dict(entry) for entry in self._entries if entry["first"] + entry["rows"] > first]
 
-    def restore(self, entries: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-        """Continue after `entries`; return their rows `(rows, ...)` by name, from `entries[0]["first"]` on.
+    def read(self, entries: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, np.ndarray]]:
+        """Continue after `entries`; yield the rows `(n, ...)` by name of one after the other.
 
         Raises `CorruptFile` for a chunk that is missing or does not match its hash.
         """
+        self._entries = [dict(entry) for entry in entries]
+        for entry in entries:
+            yield self._read(entry)
+
+    def restore(self, entries: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+        """`read`, put together: all rows `(rows, ...)` by name, from `entries[0]["first"]` on."""
         result: dict[str, np.ndarray] = {}
         total = sum(entry["rows"] for entry in entries)
         start = 0
-        for entry in entries:  # one at a time: memory for the result and one chunk, not for the result twice
-            for name, array in self._read(entry).items():
+        for chunk in self.read(entries):  # one at a time: memory for the result and one chunk, not for the result twice
+            for name, array in chunk.items():
                 if name not in result:
                     result[name] = np.empty((total, *array.shape[1:]), array.dtype)
                 result[name][start : start + len(array)] = array
-            start += entry["rows"]
-        self._entries = [dict(entry) for entry in entries]
+            start += len(array)
         return result
 
     def prune(self, keep_entries: Sequence[Sequence[Mapping[str, Any]]]) -> None:

@@ -31,14 +31,15 @@ def test_acceleration_is_gas_or_brake() -> None:
     assert head.loss(torch.tensor([[0.5, 0.0]]), torch.tensor([[0.0, 1.0]])).tolist() == [1.25]
 
 
-def test_steering_counts_as_much_as_the_pedals() -> None:
+def test_steering_gas_and_brake_count_alike() -> None:
     head = heads.build("continuous", 5, CAR)
-    targets = np.array([[0.1, 0.8], [-0.1, 0.8], [0.1, -0.8], [-0.1, -0.8]], np.float32)
-    head.fit(targets)  # standard deviations 0.1 and 0.8
-    errors = torch.tensor([[0.1, 0.0], [0.0, 0.8]])
-    assert head.loss(errors, torch.zeros(2, 2)).tolist() == pytest.approx([1, 1])
+    targets = np.array([[0.1, 0.8], [-0.1, 0.8], [0.1, -0.2], [-0.1, -0.2]], np.float32)
+    head.fit(targets)  # standard deviations 0.1, of gas 0.4, of brake 0.1
+    outputs = torch.tensor([[0.1, 0.0], [0.0, 0.8], [0.0, -0.2], [0.0, 0.4]])
+    wanted = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, -0.1]])
+    assert head.loss(outputs, wanted).tolist() == pytest.approx([1, 2**2, 2**2, (1 + 1) ** 2])
     head.fit(targets * [1, 0])  # somebody who touches no pedal
-    assert head.loss(errors, torch.zeros(2, 2)).tolist() == pytest.approx([1, (0.8 / heads.LEAST_SPREAD) ** 2])
+    assert head.loss(outputs[:2], wanted[:2]).tolist() == pytest.approx([1, (0.8 / heads.LEAST_SPREAD) ** 2])
 
 
 def test_gaussian() -> None:

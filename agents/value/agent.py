@@ -1,0 +1,157 @@
+"""What all learners of action values share: settings, and the agent that acts by a Q-network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+import tyro
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agents.settings import Online
+from agents.transforms import Transforms
+from agents.value.distributions import LOSSES, Categorical, Distribution, Expected, Quantile
+from agents.value.networks import QNetwork
+from supervised import backbones
+from supervised.training.errors import UserError, require
+from supervised.training.precision import autocast
+from supervised.training.seeding import generator_state, generators, seeded_modules, set_generator_state
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ValueSettings(Online):
+    """Settings of every learner of action values."""
+
+    learning_rate: float = 4e-3
+    """Adam's step size at the start."""
+    learning_rate_end: float = 0.0
+    """Adam's step size in the end; it falls linearly over `total_steps`, so that the last policies are steady."""
+    loss: str = "huber"
+    """"huber" (its gradient is bounded) or "squared" (the book's)."""
+    max_gradient_norm: float = 10.0
+    """Gradients are scaled down to this norm; 0: never."""
+    epsilon_start: float = 1.0
+    """Share of random actions at the start, drawn for every lane."""
+    epsilon_end: float = 0.04
+    """Share of random actions in the end."""
+    epsilon_steps: int = 5_000
+    """Environment steps over which the share falls linearly."""
+    terminal_reward: float | None = None
+    """Reward that replaces the environment's at a terminal state (the book: -1); None keeps the environment's."""
+    hidden: tuple[int, ...] = (128, 128)
+    """Units of the hidden layers of the "mlp" backbone."""
+    activation: str = "relu"
+    """Activation of the "mlp" backbone: relu, tanh, elu or silu."""
+    dueling: tyro.conf.FlagConversionOff[bool] = False
+    """Dueling network: a value and advantages add up to the action values."""
+    distribution: str = "expected"
+    """What is learnt of returns: expected (their mean), categorical (C51) or quantile (QR-DQN)."""
+    atoms: int = 51
+    """Atoms of the categorical distribution, or quantiles."""
+    value_range: tuple[float, float] = (-10.0, 10.0)
+    """Lowest and highest atom of the categorical distribution."""
+    noisy: float = 0.0
+    """Noisy layers: the standard deviation their noise begins with, times sqrt(inputs) (0.5 in the paper); 0: none."""
+    layer_norm: tyro.conf.FlagConversionOff[bool] = False
+    """Layer normalization in the backbones mlp and nature_cnn."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("learning_rate_end", "epsilon_steps", "max_gradient_norm", "noisy"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
+        for name in ("epsilon_start", "epsilon_end"):
+            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "use a number from 0 to 1")
+        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
+        require(self.loss in LOSSES, "loss", self.loss, f"use one of {', '.join(LOSSES)}")
+        require(self.atoms >= 2, "atoms", self.atoms, "use at least 2")
+        low, high = self.value_range
+        require(low < high, "value_range", self.value_range, "use a lower number first")
+        make_distribution(self)
+
+    def epsilon(self, step: int) -> float:
+        """The share of random actions after ``step`` steps that count for it."""
+        fallen = min(max(step, 0) / max(self.epsilon_steps, 1), 1.0)
+        return self.epsilon_start + fallen * (self.epsilon_end - self.epsilon_start)
+
+
+def make_distribution(config: ValueSettings) -> Distribution:
+    """How the numbers of an action tell of its return."""
+    kinds: dict[str, Callable[[], Distribution]] = {
+        "expected": lambda: Expected(config.loss),
+        "categorical": lambda: Categorical(config.atoms, *config.value_range),
+        "quantile": lambda: Quantile(config.atoms),
+    }
+    require(config.distribution in kinds, "distribution", config.distribution, f"use one of {', '.join(kinds)}")
+    return kinds[config.distribution]()
+
+
+class Agent:
+    """Acts by the action values of a network.
+
+    Attributes:
+        space, transform: what the network sees, and what makes it from a batch of observations.
+        network: the online network.
+        epsilon: share of random actions when not deterministic.
+    """
+
+    def __init__(self, config: ValueSettings, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
+        if not isinstance(action_space, gym.spaces.Discrete):
+            raise UserError(
+                f"action values need discrete actions, and {config.env} has {action_space}: use ppo, sac or td3"
+            )
+        self.transform = Transforms(observation_space, config.transforms)
+        self.space = self.transform.space
+        self.n_actions, self.first_action = int(action_space.n), int(action_space.start)
+        self.device = torch.device(config.device)
+        self.distribution = make_distribution(config)
+        with seeded_modules(config.seed, "network"):
+            named = config.backbone in backbones.WITH_HIDDEN
+            options: dict[str, Any] = {"hidden": config.hidden, "activation": config.activation} if named else {}
+            if config.layer_norm:
+                options["layer_norm"] = True
+            backbone = backbones.build_feedforward(config.backbone, self.space, **options)
+            size = self.distribution.size
+            self.network = QNetwork(backbone, self.n_actions, size, config.dueling, config.noisy).to(self.device)
+        self.epsilon, self._dtype = config.epsilon_end, config.dtype
+        self._rng = generators(config.seed, "exploration")["exploration"]
+
+    @torch.inference_mode()
+    def q_values(self, observations: Array) -> Array:
+        """Action values ``(batch, actions)`` float32 for observations ``(batch, *observation)``."""
+        outputs = self.outputs(self.network, torch.from_numpy(observations).to(self.device))
+        return self.distribution.values(outputs).cpu().numpy()
+
+    def outputs(self, network: QNetwork, observations: Tensor) -> Tensor:
+        """What a network of this kind puts out ``(batch, actions, size)`` float32, in the arithmetic of the run."""
+        with autocast(self.device, self._dtype):
+            return network(observations).float()
+
+    def choose(self, values: Array) -> Array:
+        """Epsilon-greedy actions ``(batch,)`` from 0, by ``values (batch, actions)``, each row with its own draw."""
+        explore = self._rng.random(len(values)) < self.epsilon
+        return np.where(explore, self._rng.integers(self.n_actions, size=len(values)), values.argmax(1))
+
+    def act(self, observations: Array, deterministic: bool = False) -> Array:
+        """Greedy actions ``(batch,)``, or epsilon-greedy ones."""
+        self.network.draw_noise(None if deterministic else self._rng)
+        values = self.q_values(observations)
+        return (values.argmax(1) if deterministic else self.choose(values)) + self.first_action
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights and the state of exploration."""
+        return {
+            "network": self.network.state_dict(),
+            "epsilon": self.epsilon,
+            "rng": generator_state(self._rng),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self.network.load_state_dict(state["network"])
+        self.epsilon = state["epsilon"]
+        set_generator_state(self._rng, state["rng"])
