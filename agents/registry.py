@@ -36,6 +36,8 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "dqn": ("agents.value.dqn", "Q-learning with a network and experience replay"),
     "pqn": ("agents.value.pqn", "Q-learning in many parallel lanes, without replay memory and target network"),
     "ppo": ("agents.policy.ppo", "proximal policy optimization: clipped policy gradients on several passes"),
+    "sac": ("agents.policy.sac", "soft actor-critic: continuous actions, return and entropy, from replay"),
+    "td3": ("agents.policy.td3", "twin delayed deterministic policy gradient: continuous actions, from replay"),
     "bc": ("agents.imitation.behavioral_cloning", "behavioral cloning: learning a teacher's actions from its episodes"),
     "dagger": (
         "agents.imitation.dagger",

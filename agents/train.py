@@ -31,6 +31,7 @@ SMOKE_BUDGET = {
     "epochs": 1,
     "rounds": 2,
     "round_steps": 40,
+    "updates": 1,
     "evaluate_every": 1_024,
     "evaluate_episodes": 2,
     "log_every": 100,

@@ -6,6 +6,7 @@ the files of measurements in docs/measurements/, so that no figure in the docume
 
 import ast
 import dataclasses
+import functools
 import inspect
 import json
 import math
@@ -16,12 +17,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 
 from agents import evaluate, train
+from agents.policy import sac, td3
 from agents.registry import CATALOGUE, TABULAR
 from agents.rollout import make_lanes
 from agents.settings import to_json
@@ -146,15 +149,25 @@ def field_docs(kind: type) -> dict[str, str]:
     return found
 
 
-def dqn_settings() -> str:
-    """Every setting of DQN, its default, what the preset of the book makes of it, and its meaning."""
-    default, book = to_json(dqn.PRESETS["default"]), to_json(dqn.PRESETS["book-ch8"])
-    meanings = field_docs(dqn.Config)
-    rows = (
-        (_flag(name), _value(value), "" if book[name] == value else _value(book[name]), meanings[name])
-        for name, value in default.items()
-    )
-    return markdown(("setting", "default", "`book-ch8`", "meaning"), rows)
+def preset_settings(algorithm: ModuleType) -> Callable[[], str]:
+    """The table of every setting of an algorithm, its default, what each preset makes of it, and its meaning."""
+
+    def table() -> str:
+        meanings = field_docs(algorithm.Config)
+        presets = {name: to_json(one) for name, one in algorithm.PRESETS.items()}
+        default = presets.pop("default")
+        rows = (
+            (
+                _flag(name),
+                _value(value),
+                *("" if one[name] == value else _value(one[name]) for one in presets.values()),
+                meanings[name],
+            )
+            for name, value in default.items()
+        )
+        return markdown(("setting", "default", *(f"`{name}`" for name in presets), "meaning"), rows)
+
+    return table
 
 
 def _value(value: object) -> str:
@@ -178,17 +191,17 @@ def options(kind: type) -> Callable[[], str]:
     return table
 
 
-def dqn_results() -> str:
-    """Stored evaluations ``dqn-PRESET-sSEED.json``: a line a run, and one for all seeds of a preset."""
+def results(algorithm: str) -> str:
+    """Stored evaluations ``ALGORITHM-PRESET-sSEED.json``: a line a run, and one for all seeds of a preset."""
     stored = sorted(
         (match[1], int(match[2]), json.loads(path.read_text()))
-        for path in (ROOT / "docs" / "measurements").glob("dqn-*.json")
-        if (match := re.fullmatch(r"dqn-(.+)-s(\d+)", path.stem))
+        for path in (ROOT / "docs" / "measurements").glob(f"{algorithm}-*.json")
+        if (match := re.fullmatch(rf"{algorithm}-(.+)-s(\d+)", path.stem))
     )
     rows: list[tuple[object, ...]] = []
     for preset, group in groupby(stored, key=lambda one: one[0]):
-        results = [(seed, result) for _, seed, result in group]
-        for seed, one in results:
+        runs = [(seed, result) for _, seed, result in group]
+        for seed, one in runs:
             env, episodes = one["protocol"].partition(",")[0], len(one["lengths"])
             numbers = (one["mean"], *one["ci95"], one["iqm"], one["std"])
             trained = one.get("training")
@@ -196,12 +209,12 @@ def dqn_results() -> str:
             rows.append(
                 (f"`{preset}`", f"`{env}`", seed, *budget, episodes, *map(_round, numbers), _solved([(seed, one)]))
             )
-        if len(results) > 1:
-            means = np.array([one["mean"] for _, one in results])
-            returns = np.concatenate([one["returns"] for _, one in results])
+        if len(runs) > 1:
+            means = np.array([one["mean"] for _, one in runs])
+            returns = np.concatenate([one["returns"] for _, one in runs])
             numbers = (means.mean(), *bootstrap_ci(means), iqm(returns), means.std(ddof=1))
-            which = (f"**`{preset}`**", f"`{env}`", f"all {len(results)}", "", "", len(returns))
-            rows.append((*which, *map(_round, numbers), _solved(results)))
+            which = (f"**`{preset}`**", f"`{env}`", f"all {len(runs)}", "", "", len(returns))
+            rows.append((*which, *map(_round, numbers), _solved(runs)))
     head = (
         "preset",
         "environment",
@@ -348,8 +361,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "train-options": options(train.Door),
     "evaluate-options": options(evaluate.Options),
     "plot-options": options(plot.Options),
-    "dqn-settings": dqn_settings,
-    "dqn-results": dqn_results,
+    "dqn-settings": preset_settings(dqn),
+    "dqn-results": functools.partial(results, "dqn"),
+    "sac-settings": preset_settings(sac),
+    "sac-results": functools.partial(results, "sac"),
+    "td3-settings": preset_settings(td3),
+    "td3-results": functools.partial(results, "td3"),
     "bench-results": bench_results,
     "clone-results": clone_results,
     "dagger-rounds": dagger_rounds,

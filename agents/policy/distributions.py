@@ -96,10 +96,15 @@ class Continuous(Policy):
         super().__init__(features, parameters * space.shape[0])
         self.low, self.high, self.dtype, self.bounded = space.low, space.high, space.dtype, bounded
 
-    def _scaled(self, shares: Array) -> Array:
-        """Shares 0..1 of the way from ``low`` to ``high``; those beyond are clipped."""
+    def scaled(self, shares: Array) -> Array:
+        """The environment's actions at shares 0..1 of the way from ``low`` to ``high``; shares beyond are clipped."""
         low, high = self.low.astype(np.float64), self.high.astype(np.float64)
         return np.clip(low + shares * (high - low), low, high).astype(self.dtype)
+
+    def centred(self, actions: Array) -> Array:
+        """The environment's actions as -1..1 float32, where the bounds are finite."""
+        low, high = self.low.astype(np.float64), self.high.astype(np.float64)
+        return (2 * (actions - low) / (high - low) - 1).astype(np.float32)
 
 
 class Gaussian(Continuous):
@@ -132,7 +137,7 @@ class Gaussian(Continuous):
     def to_env(self, actions: Array) -> Array:
         if not self.bounded:
             return np.clip(actions, self.low, self.high).astype(self.dtype)
-        return self._scaled((actions + 1) / 2)
+        return self.scaled((actions + 1) / 2)
 
 
 class Squashed(Continuous):
@@ -168,7 +173,19 @@ class Squashed(Continuous):
         return _normal_entropy(log_std) + (_log_slope(u) @ weights).sum(1)
 
     def to_env(self, actions: Array) -> Array:
-        return self._scaled((np.tanh(actions) + 1) / 2)
+        return self.scaled((np.tanh(actions) + 1) / 2)
+
+    def rsample(self, parameters: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Drawn actions tanh(u) ``(batch, actions)`` in -1..1 and their log pi ``(batch,)``, both with gradients.
+
+        A draw is u = mean + std noise: what is made of it has a gradient in mean and std (Kingma and Welling 2014).
+        """
+        mean, log_std = parameters.chunk(2, dim=1)
+        noise = torch.from_numpy(rng.standard_normal(mean.shape, np.float32)).to(mean.device)
+        u = mean + log_std.exp() * noise
+        # log N(u; mean, std) = log N(noise; 0, 1) - log std
+        log_probs = (-0.5 * noise.square() - log_std - HALF_LOG_TAU - _log_slope(u)).sum(1)
+        return u.tanh(), log_probs
 
 
 class Beta(Continuous):
@@ -202,7 +219,7 @@ class Beta(Continuous):
         return (_log_beta(alpha, beta) + digammas).sum(1)
 
     def to_env(self, actions: Array) -> Array:
-        return self._scaled(actions)
+        return self.scaled(actions)
 
 
 def _normal_log_probs(mean: Tensor, log_std: Tensor, values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Random streams by name, their states for checkpoints, and the number of threads."""
+"""Random streams by name, their states for checkpoints, and how torch computes: threads and precision."""
 
 import zlib
 from collections.abc import Iterator
@@ -55,8 +55,14 @@ def set_generator_state(generator: AnyGenerator, state: Any) -> None:
         generator.set_state(state)
 
 
-def set_threads(threads: int) -> None:
-    """Give torch and numba `threads` threads each; raises `UserError` below 1 and above what numba has."""
+def set_threads(threads: int, matmul_precision: str = "highest") -> None:
+    """Give torch and numba `threads` threads each, and say how exactly torch multiplies float32 matrices.
+
+    Both hold for the process: whoever asks for no precision does not inherit that of an earlier run.
+
+    Raises:
+        UserError: threads below 1, or above what numba has.
+    """
     import numba
     import torch
 
@@ -65,6 +71,7 @@ def set_threads(threads: int) -> None:
     except ValueError as error:  # its text names the range
         raise UserError(f"threads={threads!r}: {error}") from error
     torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision(matmul_precision)
 
 
 def _sequence(seed: int, name: str) -> np.random.SeedSequence:

@@ -7,6 +7,7 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 
+from agents.policy import sac, td3
 from agents.registry import CATALOGUE, TABULAR
 from agents.value import dqn
 from supervised.training.errors import UserError
@@ -65,12 +66,12 @@ def test_benchmarks_show_ratios_goals_and_settings(root: Path) -> None:
     ]
 
 
-def test_results_of_dqn_are_a_line_a_seed_and_one_for_all(root: Path) -> None:
+def test_results_of_an_algorithm_are_a_line_a_seed_and_one_for_all(root: Path) -> None:
     store(root, "dqn-default-s10", evaluation(400.0, 500.0))
     store(root, "dqn-default-s9", evaluation(480.0, 500.0))
     store(root, "dqn-book-ch8-s0", evaluation(500.0, 500.0))
     store(root, "bench-x", [])
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in report.dqn_results().splitlines()[2:]]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in report.results("dqn").splitlines()[2:]]
     assert [row[:7] for row in rows] == [
         ["`book-ch8`", "`skidpad/CartPole-v1`", "0", "12,000", "35", "2", "500.0"],
         ["`default`", "`skidpad/CartPole-v1`", "9", "12,000", "35", "2", "490.0"],
@@ -112,7 +113,7 @@ def test_rounds_and_driving_tests_are_told(root: Path) -> None:
 
 
 def test_nothing_stored_is_said(root: Path) -> None:
-    assert report.dqn_results() == report.bench_results() == "*No measurements are stored yet.*\n"
+    assert report.results("dqn") == report.bench_results() == "*No measurements are stored yet.*\n"
 
 
 def test_every_environment_and_algorithm_is_listed() -> None:
@@ -125,10 +126,11 @@ def test_every_environment_and_algorithm_is_listed() -> None:
 
 
 def test_every_setting_has_its_meaning() -> None:
-    meanings = report.field_docs(dqn.Config)
-    for field in dataclasses.fields(dqn.Config):
-        assert meanings[field.name].endswith(".")
-    table = report.dqn_settings()
+    for module in (sac, td3, dqn):
+        meanings = report.field_docs(module.Config)
+        for field in dataclasses.fields(module.Config):
+            assert meanings[field.name].endswith(".")
+    table = report.preset_settings(dqn)()
     assert f"| `--discount` | `0.99` | `0.9` | {meanings['discount']} |" in table
     assert f"| `--seed` | `0` |  | {meanings['seed']} |" in table
 

@@ -29,6 +29,10 @@ BENCHES = {
         "tools.bench.dqn_cart_pole",
         "time until DQN solves CartPole-v1 against Stable-Baselines3",
     ),
+    "sac-pendulum": (
+        "tools.bench.sac",
+        "gradient steps and training steps/s of SAC on Pendulum-v1 against Stable-Baselines3",
+    ),
     "car-racing": ("tools.bench.car_racing", "steps/s of CarRacing under the expert against Gymnasium and EnvPool"),
     "car-racing-parity": (
         "tools.bench.car_racing_parity",

@@ -70,6 +70,36 @@ def test_a_squashed_policy_agrees_with_torch_and_its_entropy_with_draws():
     torch.testing.assert_close(policy.entropy(parameters)[0], estimate, atol=0.02, rtol=0)
 
 
+def test_the_density_of_squashed_actions_integrates_to_one():
+    policy, parameters = make("squashed", gym.spaces.Box(-1.0, 1.0, (1,)), rows=3)
+    actions = torch.linspace(-1, 1, 20_001, dtype=torch.float64)[1:-1].float()
+    for row in parameters:
+        densities = policy.log_probs(row.expand(len(actions), -1), actions.atanh()[:, None]).exp()
+        assert torch.trapezoid(densities, actions).item() == pytest.approx(1, abs=2e-3)
+
+
+def test_draws_with_gradients_know_their_density_and_what_moves_them():
+    policy, parameters = make("squashed", scale=2, rows=400)
+    parameters.requires_grad_(True)
+    actions, log_probs = policy.rsample(parameters, np.random.default_rng(5))
+    drawn = torch.from_numpy(policy.sample(parameters.detach().numpy(), np.random.default_rng(5)))
+    torch.testing.assert_close(actions, drawn.tanh())
+    torch.testing.assert_close(log_probs, policy.log_probs(parameters, drawn), atol=1e-4, rtol=1e-4)
+    noise = (drawn - parameters[:, :2]) / parameters[:, 2:].exp()
+    actions.sum().backward()
+    slopes = 1 - drawn.tanh().square()  # d tanh(u) / du, and u = mean + std noise
+    torch.testing.assert_close(parameters.grad[:, :2], slopes)
+    torch.testing.assert_close(parameters.grad[:, 2:], slopes * noise * parameters[:, 2:].exp(), atol=1e-5, rtol=1e-4)
+
+
+def test_the_environments_actions_are_centred_between_its_bounds():
+    policy, _ = make("squashed")
+    actions = np.array([[-2.0, 0.0], [0.0, 0.75], [2.0, 1.0]], np.float32)
+    centred = policy.centred(actions)
+    np.testing.assert_allclose(centred, [[-1, -1], [0, 0.5], [1, 1]])
+    np.testing.assert_allclose(policy.scaled((centred + 1) / 2), actions)
+
+
 @pytest.mark.parametrize("name", ["gaussian", "squashed", "beta"])
 def test_continuous_actions_reach_the_bounds_of_the_space_and_stay_within(name):
     policy, parameters = make(name, scale=10, rows=2000)
