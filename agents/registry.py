@@ -34,6 +34,12 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "semi-gradient-sarsa": (TABULAR, "Sarsa with linear features (tile coding) or a network"),
     "semi-gradient-q-learning": (TABULAR, "Q-learning with linear features (tile coding) or a network"),
     "dqn": ("agents.value.dqn", "Q-learning with a network and experience replay"),
+    "reinforce": ("agents.policy.reinforce", "Monte Carlo policy gradients, with and without a baseline"),
+    "actor-critic": (
+        "agents.policy.actor_critic",
+        "policy and critic learnt online from single steps, with a critic of states or of actions",
+    ),
+    "a2c": ("agents.policy.a2c", "advantage actor-critic on a few steps of many lanes, or on whole episodes"),
     "ppo": ("agents.policy.ppo", "proximal policy optimization: clipped policy gradients on several passes"),
     "bc": ("agents.imitation.behavioral_cloning", "behavioral cloning: learning a teacher's actions from its episodes"),
     "dagger": (

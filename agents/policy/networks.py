@@ -155,7 +155,7 @@ class ActorCritic(nn.Module):
         return values[:, 0] if self.of_states else values
 
     def see(self, observations: Array) -> None:
-        """Take observations ``(n, *observation)`` into the moments that normalise later ones, where these are asked for."""
+        """Take observations ``(n, *observation)`` into the moments that normalise later ones, where there are any."""
         if self.moments is not None:
             self.moments.update(observations)
 
@@ -221,6 +221,7 @@ class Agent:
             return parameters.cpu().numpy(), features.cpu().numpy(), state
         memory, begun = torch.from_numpy(state).to(self.device), torch.from_numpy(starts).to(self.device)
         parameters, features, after = self.network.act(seen[None], memory, begun[None])
+        assert after is not None
         return parameters.cpu().numpy(), features.cpu().numpy(), after.cpu().numpy()
 
     @torch.inference_mode()

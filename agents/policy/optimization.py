@@ -18,8 +18,8 @@ def anneal(optimizer: torch.optim.Optimizer, config: PolicySettings, left: float
     return rate
 
 
-def descend(optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor, max_gradient_norm: float) -> None:
-    """One step against the gradient of a loss, scaled down to a norm (0: never).
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, max_gradient_norm: float) -> None:
+    """One step against the gradient of a loss, which is scaled down to a norm (0: never).
 
     Raises:
         UserError: the loss is not finite.
@@ -31,7 +31,8 @@ def descend(optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor, 
     optimizer.zero_grad()
     loss.backward()
     if max_gradient_norm:
-        nn.utils.clip_grad_norm_(network.parameters(), max_gradient_norm)
+        parameters = [one for group in optimizer.param_groups for one in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, max_gradient_norm)
     optimizer.step()
 
 

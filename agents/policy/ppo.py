@@ -138,7 +138,7 @@ class Learner:
                 loss, metrics = self.loss(batch)
                 if config.kl_stop and metrics["kl"] > config.kl_stop:
                     break
-                descend(self.optimizer, self.network, loss, config.max_gradient_norm)
+                descend(self.optimizer, loss, config.max_gradient_norm)
             else:
                 continue
             break

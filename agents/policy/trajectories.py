@@ -33,7 +33,7 @@ class Trajectories(NamedTuple):
     def of(self, lanes: Any) -> "Trajectories":
         """Those of some lanes, an index array or a slice."""
         *columns, state = self
-        return Trajectories(*(column[:, lanes] for column in columns), state[lanes])
+        return Trajectories._make([*(column[:, lanes] for column in columns), state[lanes]])
 
 
 class Rewards:
@@ -92,7 +92,8 @@ class Collector:
         """
         if most < 1:
             return None
-        before, rows = self._state, []
+        before = self._state
+        rows: list[Row] = []
         self.rollout.restart()
         self._rewards.restart()
         while not self.rollout.resting.all():
@@ -175,12 +176,10 @@ def advantages(trajectories: Trajectories, discount: float, gae_lambda: float) -
     With lambda 0 the TD error, with lambda 1 the return (bootstrapped where it was cut) minus the value.
     """
     # delta_t = r_t + gamma v(s_(t+1)) - v(s_t)
-    deltas = trajectories.rewards + discount * trajectories.next_values - trajectories.values
-    result, following = np.empty_like(deltas), np.zeros_like(deltas[0])
-    for t in reversed(range(len(deltas))):
-        # A_t = delta_t + gamma lambda A_(t+1), within one episode
-        following = deltas[t] + discount * gae_lambda * np.where(trajectories.done[t], 0, following)
-        result[t] = following
+    result = trajectories.rewards + discount * trajectories.next_values - trajectories.values
+    kept = np.where(trajectories.done, np.float32(0), np.float32(discount * gae_lambda))
+    for t in reversed(range(len(result) - 1)):
+        result[t] += kept[t] * result[t + 1]  # A_t = delta_t + gamma lambda A_(t+1), within one episode
     return result
 
 
