@@ -12,7 +12,7 @@ import math
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +22,7 @@ import gymnasium as gym
 import numpy as np
 
 from agents import evaluate, train
+from agents.policy import a2c, actor_critic, ppo, reinforce
 from agents.registry import CATALOGUE, TABULAR
 from agents.rollout import make_lanes
 from agents.settings import to_json
@@ -146,15 +147,39 @@ def field_docs(kind: type) -> dict[str, str]:
     return found
 
 
-def dqn_settings() -> str:
-    """Every setting of DQN, its default, what the preset of the book makes of it, and its meaning."""
-    default, book = to_json(dqn.PRESETS["default"]), to_json(dqn.PRESETS["book-ch8"])
-    meanings = field_docs(dqn.Config)
-    rows = (
-        (_flag(name), _value(value), "" if book[name] == value else _value(book[name]), meanings[name])
-        for name, value in default.items()
-    )
-    return markdown(("setting", "default", "`book-ch8`", "meaning"), rows)
+def settings_table(columns: Mapping[str, Any]) -> Callable[[], str]:
+    """Every setting of some configurations, a column each, and its meaning.
+
+    A field is empty where it is as in the first column, and has a dash where there is no such setting.
+    """
+
+    def table() -> str:
+        first, *others = (to_json(config) for config in columns.values())
+        meanings: dict[str, str] = {}
+        for config in columns.values():
+            meanings = {**field_docs(type(config)), **meanings}
+        rows = []
+        for name, meaning in meanings.items():
+            shown = [_value(first[name]) if name in first else "-"]
+            for other in others:
+                cell = _value(other[name]) if name in other else "-"
+                shown.append("" if cell == shown[0] else cell)
+            rows.append((_flag(name), *shown, meaning))
+        return markdown(("setting", *columns, "meaning"), rows)
+
+    return table
+
+
+dqn_settings = settings_table({"default": dqn.PRESETS["default"], "`book-ch8`": dqn.PRESETS["book-ch8"]})
+policy_settings = settings_table(
+    {
+        "`ppo`": ppo.PRESETS["default"],
+        "`a2c`": a2c.PRESETS["default"],
+        "`a2c`, `book`": a2c.PRESETS["book"],
+        "`actor-critic`": actor_critic.PRESETS["default"],
+        "`reinforce`": reinforce.PRESETS["default"],
+    }
+)
 
 
 def _value(value: object) -> str:
@@ -178,45 +203,46 @@ def options(kind: type) -> Callable[[], str]:
     return table
 
 
-def dqn_results() -> str:
-    """Stored evaluations ``dqn-PRESET-sSEED.json``: a line a run, and one for all seeds of a preset."""
-    stored = sorted(
-        (match[1], int(match[2]), json.loads(path.read_text()))
-        for path in (ROOT / "docs" / "measurements").glob("dqn-*.json")
-        if (match := re.fullmatch(r"dqn-(.+)-s(\d+)", path.stem))
-    )
-    rows: list[tuple[object, ...]] = []
-    for preset, group in groupby(stored, key=lambda one: one[0]):
-        results = [(seed, result) for _, seed, result in group]
-        for seed, one in results:
-            env, episodes = one["protocol"].partition(",")[0], len(one["lengths"])
-            numbers = (one["mean"], *one["ci95"], one["iqm"], one["std"])
-            trained = one.get("training")
-            budget = (f"{trained['step']:,}", f"{trained['seconds']:.0f}") if trained else ("", "")
-            rows.append(
-                (f"`{preset}`", f"`{env}`", seed, *budget, episodes, *map(_round, numbers), _solved([(seed, one)]))
-            )
-        if len(results) > 1:
-            means = np.array([one["mean"] for _, one in results])
-            returns = np.concatenate([one["returns"] for _, one in results])
-            numbers = (means.mean(), *bootstrap_ci(means), iqm(returns), means.std(ddof=1))
-            which = (f"**`{preset}`**", f"`{env}`", f"all {len(results)}", "", "", len(returns))
-            rows.append((*which, *map(_round, numbers), _solved(results)))
-    head = (
-        "preset",
-        "environment",
-        "seed",
-        "steps",
-        "seconds",
-        "episodes",
-        "mean",
-        "95 % low",
-        "high",
-        "IQM",
-        "std",
-        "solved",
-    )
-    return markdown(head, rows)
+def results(*algorithms: str) -> Callable[[], str]:
+    """Stored evaluations ``ALGORITHM-PRESET-sSEED.json``: a line a run, and one for all seeds of a preset."""
+
+    def table() -> str:
+        stored = sorted(
+            (f"`{match[1]}`" if len(algorithms) == 1 else f"`{algorithm}` `{match[1]}`", int(match[2]), path)
+            for algorithm in algorithms
+            for path in (ROOT / "docs" / "measurements").glob(f"{algorithm}-*.json")
+            if (match := re.fullmatch(rf"{algorithm}-(.+)-s(\d+)", path.stem))
+        )
+        rows: list[tuple[object, ...]] = []
+        for preset, group in groupby(stored, key=lambda one: one[0]):
+            evaluations = [(seed, json.loads(path.read_text())) for _, seed, path in group]
+            rows += [_run_row(preset, seed, one) for seed, one in evaluations]
+            if len(evaluations) > 1:
+                rows.append(_preset_row(preset, evaluations))
+        numbers = ("episodes", "mean", "95 % low", "high", "IQM", "std")
+        return markdown(("preset", "environment", "seed", "steps", "seconds", *numbers, "solved"), rows)
+
+    return table
+
+
+def _run_row(preset: str, seed: int, one: dict[str, Any]) -> tuple[object, ...]:
+    env, episodes = one["protocol"].partition(",")[0], len(one["lengths"])
+    numbers = map(_round, (one["mean"], *one["ci95"], one["iqm"], one["std"]))
+    trained = one.get("training")
+    budget = (f"{trained['step']:,}", f"{trained['seconds']:.0f}") if trained else ("", "")
+    return (preset, f"`{env}`", seed, *budget, episodes, *numbers, _solved([(seed, one)]))
+
+
+def _preset_row(preset: str, evaluations: Sequence[tuple[int, dict[str, Any]]]) -> tuple[object, ...]:
+    env = evaluations[0][1]["protocol"].partition(",")[0]
+    means = np.array([one["mean"] for _, one in evaluations])
+    returns = np.concatenate([one["returns"] for _, one in evaluations])
+    numbers = map(_round, (means.mean(), *bootstrap_ci(means), iqm(returns), means.std(ddof=1)))
+    which = (f"**{preset}**", f"`{env}`", f"all {len(evaluations)}", "", "", len(returns))
+    return (*which, *numbers, _solved(evaluations))
+
+
+dqn_results, policy_results = results("dqn"), results("reinforce", "actor-critic", "a2c", "ppo")
 
 
 def _round(number: float) -> float:
@@ -313,6 +339,16 @@ def _yes(reached: bool) -> str:
     return "yes" if reached else "no"
 
 
+def gradient_variance() -> str:
+    """The stored measurement ``bench-gradient-variance.json``."""
+    path = ROOT / "docs" / "measurements" / "bench-gradient-variance.json"
+    rows = []
+    for one in json.loads(path.read_text()) if path.exists() else []:
+        numbers = (_ratio(one[name]) for name in ("peer", "ours", "ratio"))
+        rows.append((f"{one['settings']['trained_steps']:,}", one["settings"]["mean_length"], *numbers))
+    return markdown(("steps of training", "mean length", "without baseline", "with", "times lower"), rows)
+
+
 def bench_results() -> str:
     """Stored measurements ``bench-NAME.json``: ratios, goals and settings."""
     rows = []
@@ -350,6 +386,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "plot-options": options(plot.Options),
     "dqn-settings": dqn_settings,
     "dqn-results": dqn_results,
+    "policy-settings": policy_settings,
+    "policy-results": policy_results,
+    "gradient-variance": gradient_variance,
     "bench-results": bench_results,
     "clone-results": clone_results,
     "dagger-rounds": dagger_rounds,

@@ -38,6 +38,7 @@ from supervised.training.optimizers import load_optimizer_state, optimizer_state
 from supervised.training.run import Run
 from supervised.training.seeding import set_threads
 
+
 @dataclass(frozen=True)
 class Config(PolicySettings):
     """A2C: one step of actor and critic on every few steps of all lanes."""
@@ -84,7 +85,6 @@ PRESETS = {
         discount=0.9,
         hidden=(20,),
         whole_episodes=True,
-        gae_lambda=0.0,
         standardize_advantages=True,
         optimizer="adam",
         learning_rate=0.01,
@@ -136,8 +136,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
         run.progress(step)
         if crossed(before, step, config.evaluate_every) and examiner.solved(agent, run, step):
             break
-        for failed in trajectories.terminated.any(axis=0, keepdims=True)[0]:
-            full_episodes = 0 if failed else full_episodes + 1
+        for failures in trajectories.terminated.T:
+            full_episodes = 0 if failures.any() else full_episodes + 1
         if config.stop_full_episodes and full_episodes >= config.stop_full_episodes:
             break
         run.checkpoint(step, state, config.checkpoint_every)

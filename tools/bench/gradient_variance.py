@@ -34,6 +34,7 @@ def run() -> Iterator[Measurement]:
         returns = advantage + episodes.values
         with_baseline = reinforce.gradient_variance(agent.network, episodes, advantage)
         without = reinforce.gradient_variance(agent.network, episodes, returns)
-        settings = {"episodes": EPISODES, "mean_length": round(float(episodes.valid.sum() / EPISODES), 1)}
+        length = round(float(episodes.valid.sum() / EPISODES), 1)
+        settings = {"trained_steps": steps, "episodes": EPISODES, "mean_length": length}
         name = f"REINFORCE, gradient's variance after {steps:,} steps"
         yield Measurement(name, with_baseline, without, "trace", without / with_baseline, 2.0, settings)
