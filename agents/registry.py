@@ -35,6 +35,12 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "semi-gradient-q-learning": (TABULAR, "Q-learning with linear features (tile coding) or a network"),
     "dqn": ("agents.value.dqn", "Q-learning with a network and experience replay"),
     "pqn": ("agents.value.pqn", "Q-learning in many parallel lanes, without replay memory and target network"),
+    "reinforce": ("agents.policy.reinforce", "Monte Carlo policy gradients, with and without a baseline"),
+    "actor-critic": (
+        "agents.policy.actor_critic",
+        "policy and critic learnt online from single steps, with a critic of states or of actions",
+    ),
+    "a2c": ("agents.policy.a2c", "advantage actor-critic on a few steps of many lanes, or on whole episodes"),
     "ppo": ("agents.policy.ppo", "proximal policy optimization: clipped policy gradients on several passes"),
     "sac": ("agents.policy.sac", "soft actor-critic: continuous actions, return and entropy, from replay"),
     "td3": ("agents.policy.td3", "twin delayed deterministic policy gradient: continuous actions, from replay"),

@@ -148,6 +148,8 @@ class Rollout:
         space, stack: the observation space that networks see (after `agents.transforms`), and of how many frames.
         observations: the present observations ``(lanes, *observation)``.
         started: ``(lanes,)`` bool, where the present observation is the first of an episode.
+        resting: ``(lanes,)`` bool, lanes that whoever steps them wants to leave out until `restart`: their steps are
+            not valid, and their episodes not counted.
         returns, lengths: ``(lanes,)`` of the episodes under way; ``finished_returns`` and ``finished_lengths`` of
             the episodes that ended at the last step.
     """
@@ -161,6 +163,7 @@ class Rollout:
         self.mode = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self.returns, self.lengths = np.zeros(self.lanes), np.zeros(self.lanes, np.int64)
         self.finished_returns, self.finished_lengths = np.zeros(0), np.zeros(0, np.int64)
+        self.resting = np.zeros(self.lanes, np.bool_)
         self._pending = np.zeros(self.lanes, np.bool_)  # NEXT_STEP: this lane's next step is its reset
         # beyond the seeds that evaluation uses, and different for every run seed
         seeds = generators(seed, "lanes")["lanes"].integers(2**32, 2**63, self.lanes)
@@ -174,7 +177,7 @@ class Rollout:
         observations, starts = self.observations.copy(), self.started  # the environment may reuse its buffer
         raw, rewards, terminated, truncated, infos = self.env.step(actions)
         following = frames = self._transform(raw)  # frames end this step, and the next one begins with following
-        valid = ~self._pending
+        valid = ~(self._pending | self.resting)
         done = terminated | truncated
         started = done
         if self._journal is not None:
@@ -199,6 +202,17 @@ class Rollout:
         self.finished_returns, self.finished_lengths = self.returns[ended], self.lengths[ended]
         self.returns[ended], self.lengths[ended] = 0.0, 0
         return Transitions(observations, actions, rewards, next_observations, terminated, truncated, valid, starts)
+
+    def restart(self) -> None:
+        """Begin an episode in every lane, resting or not; those under way are given up."""
+        everywhere = np.ones(self.lanes, np.bool_)
+        if self._journal is not None:
+            self._journal.begin(everywhere)
+        raw, _ = self.env.reset()
+        self.started = everywhere
+        self.observations = self._stack.start(self._transform(raw), everywhere)
+        for counter in (self.returns, self.lengths, self._pending, self.resting):
+            counter[:] = 0
 
     def _final(self, final: Any, done: Array) -> Array:
         """The last observations of the lanes that are done, from a dense batch or an array of objects."""

@@ -6,14 +6,13 @@ the files of measurements in docs/measurements/, so that no figure in the docume
 
 import ast
 import dataclasses
-import functools
 import inspect
 import json
 import math
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -24,7 +23,7 @@ import gymnasium as gym
 import numpy as np
 
 from agents import evaluate, train
-from agents.policy import sac, td3
+from agents.policy import a2c, actor_critic, ppo, reinforce, sac, td3
 from agents.registry import CATALOGUE, TABULAR
 from agents.rollout import make_lanes
 from agents.settings import to_json
@@ -149,25 +148,44 @@ def field_docs(kind: type) -> dict[str, str]:
     return found
 
 
-def preset_settings(algorithm: ModuleType) -> Callable[[], str]:
-    """The table of every setting of an algorithm, its default, what each preset makes of it, and its meaning."""
+def settings_table(columns: Mapping[str, Any]) -> Callable[[], str]:
+    """Every setting of some configurations, a column each, and its meaning.
+
+    A field is empty where it is as in the first column, and has a dash where there is no such setting.
+    """
 
     def table() -> str:
-        meanings = field_docs(algorithm.Config)
-        presets = {name: to_json(one) for name, one in algorithm.PRESETS.items()}
-        default = presets.pop("default")
-        rows = (
-            (
-                _flag(name),
-                _value(value),
-                *("" if one[name] == value else _value(one[name]) for one in presets.values()),
-                meanings[name],
-            )
-            for name, value in default.items()
-        )
-        return markdown(("setting", "default", *(f"`{name}`" for name in presets), "meaning"), rows)
+        first, *others = (to_json(config) for config in columns.values())
+        meanings: dict[str, str] = {}
+        for config in columns.values():
+            meanings = {**field_docs(type(config)), **meanings}
+        rows = []
+        for name, meaning in meanings.items():
+            shown = [_value(first[name]) if name in first else "-"]
+            for other in others:
+                cell = _value(other[name]) if name in other else "-"
+                shown.append("" if cell == shown[0] else cell)
+            rows.append((_flag(name), *shown, meaning))
+        return markdown(("setting", *columns, "meaning"), rows)
 
     return table
+
+
+def presets(algorithm: ModuleType) -> dict[str, Any]:
+    """Columns of `settings_table`: all presets of an algorithm."""
+    return {"default" if name == "default" else f"`{name}`": one for name, one in algorithm.PRESETS.items()}
+
+
+dqn_settings = settings_table({"default": dqn.PRESETS["default"], "`book-ch8`": dqn.PRESETS["book-ch8"]})
+policy_settings = settings_table(
+    {
+        "`ppo`": ppo.PRESETS["default"],
+        "`a2c`": a2c.PRESETS["default"],
+        "`a2c`, `book`": a2c.PRESETS["book"],
+        "`actor-critic`": actor_critic.PRESETS["default"],
+        "`reinforce`": reinforce.PRESETS["default"],
+    }
+)
 
 
 def _value(value: object) -> str:
@@ -191,45 +209,46 @@ def options(kind: type) -> Callable[[], str]:
     return table
 
 
-def results(algorithm: str) -> str:
+def results(*algorithms: str) -> Callable[[], str]:
     """Stored evaluations ``ALGORITHM-PRESET-sSEED.json``: a line a run, and one for all seeds of a preset."""
-    stored = sorted(
-        (match[1], int(match[2]), json.loads(path.read_text()))
-        for path in (ROOT / "docs" / "measurements").glob(f"{algorithm}-*.json")
-        if (match := re.fullmatch(rf"{algorithm}-(.+)-s(\d+)", path.stem))
-    )
-    rows: list[tuple[object, ...]] = []
-    for preset, group in groupby(stored, key=lambda one: one[0]):
-        runs = [(seed, result) for _, seed, result in group]
-        for seed, one in runs:
-            env, episodes = one["protocol"].partition(",")[0], len(one["lengths"])
-            numbers = (one["mean"], *one["ci95"], one["iqm"], one["std"])
-            trained = one.get("training")
-            budget = (f"{trained['step']:,}", f"{trained['seconds']:.0f}") if trained else ("", "")
-            rows.append(
-                (f"`{preset}`", f"`{env}`", seed, *budget, episodes, *map(_round, numbers), _solved([(seed, one)]))
-            )
-        if len(runs) > 1:
-            means = np.array([one["mean"] for _, one in runs])
-            returns = np.concatenate([one["returns"] for _, one in runs])
-            numbers = (means.mean(), *bootstrap_ci(means), iqm(returns), means.std(ddof=1))
-            which = (f"**`{preset}`**", f"`{env}`", f"all {len(runs)}", "", "", len(returns))
-            rows.append((*which, *map(_round, numbers), _solved(runs)))
-    head = (
-        "preset",
-        "environment",
-        "seed",
-        "steps",
-        "seconds",
-        "episodes",
-        "mean",
-        "95 % low",
-        "high",
-        "IQM",
-        "std",
-        "solved",
-    )
-    return markdown(head, rows)
+
+    def table() -> str:
+        stored = sorted(
+            (f"`{match[1]}`" if len(algorithms) == 1 else f"`{algorithm}` `{match[1]}`", int(match[2]), path)
+            for algorithm in algorithms
+            for path in (ROOT / "docs" / "measurements").glob(f"{algorithm}-*.json")
+            if (match := re.fullmatch(rf"{algorithm}-(.+)-s(\d+)", path.stem))
+        )
+        rows: list[tuple[object, ...]] = []
+        for preset, group in groupby(stored, key=lambda one: one[0]):
+            evaluations = [(seed, json.loads(path.read_text())) for _, seed, path in group]
+            rows += [_run_row(preset, seed, one) for seed, one in evaluations]
+            if len(evaluations) > 1:
+                rows.append(_preset_row(preset, evaluations))
+        numbers = ("episodes", "mean", "95 % low", "high", "IQM", "std")
+        return markdown(("preset", "environment", "seed", "steps", "seconds", *numbers, "solved"), rows)
+
+    return table
+
+
+def _run_row(preset: str, seed: int, one: dict[str, Any]) -> tuple[object, ...]:
+    env, episodes = one["protocol"].partition(",")[0], len(one["lengths"])
+    numbers = map(_round, (one["mean"], *one["ci95"], one["iqm"], one["std"]))
+    trained = one.get("training")
+    budget = (f"{trained['step']:,}", f"{trained['seconds']:.0f}") if trained else ("", "")
+    return (preset, f"`{env}`", seed, *budget, episodes, *numbers, _solved([(seed, one)]))
+
+
+def _preset_row(preset: str, evaluations: Sequence[tuple[int, dict[str, Any]]]) -> tuple[object, ...]:
+    env = evaluations[0][1]["protocol"].partition(",")[0]
+    means = np.array([one["mean"] for _, one in evaluations])
+    returns = np.concatenate([one["returns"] for _, one in evaluations])
+    numbers = map(_round, (means.mean(), *bootstrap_ci(means), iqm(returns), means.std(ddof=1)))
+    which = (f"**{preset}**", f"`{env}`", f"all {len(evaluations)}", "", "", len(returns))
+    return (*which, *numbers, _solved(evaluations))
+
+
+dqn_results, policy_results = results("dqn"), results("reinforce", "actor-critic", "a2c", "ppo")
 
 
 def _round(number: float) -> float:
@@ -326,6 +345,16 @@ def _yes(reached: bool) -> str:
     return "yes" if reached else "no"
 
 
+def gradient_variance() -> str:
+    """The stored measurement ``bench-gradient-variance.json``."""
+    path = ROOT / "docs" / "measurements" / "bench-gradient-variance.json"
+    rows = []
+    for one in json.loads(path.read_text()) if path.exists() else []:
+        numbers = (_ratio(one[name]) for name in ("peer", "ours", "ratio"))
+        rows.append((f"{one['settings']['trained_steps']:,}", one["settings"]["mean_length"], *numbers))
+    return markdown(("steps of training", "mean length", "without baseline", "with", "times lower"), rows)
+
+
 def bench_results() -> str:
     """Stored measurements ``bench-NAME.json``: ratios, goals and settings."""
     rows = []
@@ -361,12 +390,15 @@ TABLES: dict[str, Callable[[], str]] = {
     "train-options": options(train.Door),
     "evaluate-options": options(evaluate.Options),
     "plot-options": options(plot.Options),
-    "dqn-settings": preset_settings(dqn),
-    "dqn-results": functools.partial(results, "dqn"),
-    "sac-settings": preset_settings(sac),
-    "sac-results": functools.partial(results, "sac"),
-    "td3-settings": preset_settings(td3),
-    "td3-results": functools.partial(results, "td3"),
+    "dqn-settings": dqn_settings,
+    "dqn-results": dqn_results,
+    "policy-settings": policy_settings,
+    "policy-results": policy_results,
+    "gradient-variance": gradient_variance,
+    "sac-settings": settings_table(presets(sac)),
+    "sac-results": results("sac"),
+    "td3-settings": settings_table(presets(td3)),
+    "td3-results": results("td3"),
     "bench-results": bench_results,
     "clone-results": clone_results,
     "dagger-rounds": dagger_rounds,

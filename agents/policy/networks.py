@@ -52,6 +52,11 @@ class PolicySettings(Online):
             require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
         require(self.reward_scale > 0, "reward_scale", self.reward_scale, "use a positive number")
 
+    @property
+    def critic_of(self) -> str:
+        """What the critic values: "state"; "action", every discrete one in a state; "none": there is no critic."""
+        return "state"
+
 
 class Moments(nn.Module):
     """Running mean and variance of arrays ``(*shape)``, which are part of what is saved."""
@@ -83,7 +88,7 @@ class Moments(nn.Module):
 
 
 class ActorCritic(nn.Module):
-    """A policy and a state-value function.
+    """A policy and a value function, of states, of actions or none, as ``config.critic_of`` says.
 
     The "mlp" backbone is there twice, one for each; any other is shared by both heads.
     """
@@ -94,9 +99,12 @@ class ActorCritic(nn.Module):
         options = {"hidden": config.hidden, "activation": config.activation} if named else {}
         self.moments = Moments(space.shape) if config.normalize_observations else None
         self.actor = backbones.build(config.backbone, space, **options)
-        self.critic = backbones.build(config.backbone, space, **options) if config.backbone == "mlp" else None
+        values = _values(config.critic_of, action_space)
+        twice = config.backbone == "mlp" and values > 0
+        self.critic = backbones.build(config.backbone, space, **options) if twice else None
         self.policy = distributions.build(config.policy, self.actor.feature_dim, action_space)
-        self.value = nn.Linear(self.actor.feature_dim, 1)
+        self.value = nn.Linear(self.actor.feature_dim, values) if values else None
+        self.of_states = config.critic_of == "state"
         self.recurrent = isinstance(self.actor, backbones.Recurrent)
         self.state_dim = self.actor.state_dim if isinstance(self.actor, backbones.Recurrent) else 0
         self._dtype = config.dtype
@@ -105,7 +113,7 @@ class ActorCritic(nn.Module):
     def forward(
         self, observations: Tensor, state: Tensor | None = None, starts: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The policy's parameters ``(rows, parameters)``, values ``(rows,)`` and the state after the last step.
+        """The policy's parameters ``(rows, parameters)``, `values` and the state after the last step.
 
         Args:
             observations: ``(rows, *observation)``; for a recurrent backbone ``(time, lanes, *observation)``, whose
@@ -113,17 +121,50 @@ class ActorCritic(nn.Module):
             state: a recurrent backbone's, before the first step.
             starts: ``(time, lanes)`` bool: where an episode begins.
         """
+        parameters, features, state = self.act(observations, state, starts)
+        return parameters, self.values(observations, features), state
+
+    def act(
+        self, observations: Tensor, state: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """As `forward`, with the actor's features ``(rows, features)`` in place of the values."""
         with autocast(observations.device, self._dtype):
-            if self.moments is not None:
-                observations = self.moments(observations)
             if self.recurrent:
-                features, state = self.actor(observations, state, starts)
+                features, state = self.actor(self._seen(observations), state, starts)
                 features = features.flatten(0, 1)
             else:
-                features = self.actor(observations)
-            valued = features if self.critic is None else self.critic(observations)
-            parameters, values = self.policy(features), self.value(valued)[:, 0]
-        return parameters.float(), values.float(), None if state is None else state.float()
+                features = self.actor(self._seen(observations))
+            parameters = self.policy(features)
+        return parameters.float(), features.float(), None if state is None else state.float()
+
+    def values(self, observations: Tensor, features: Tensor) -> Tensor:
+        """Values ``(rows,)`` of states, ``(rows, actions)`` of actions, or zeros ``(rows,)`` without a critic.
+
+        Args:
+            features: the actor's ``(rows, features)``, which a critic without a backbone of its own reads.
+        """
+        if self.value is None:
+            return features.new_zeros(len(features))
+        with autocast(observations.device, self._dtype):
+            values = self.value(features if self.critic is None else self.critic(self._seen(observations))).float()
+        return values[:, 0] if self.of_states else values
+
+    def see(self, observations: Array) -> None:
+        """Take observations ``(n, *observation)`` into the moments that normalise later ones, where there are any."""
+        if self.moments is not None:
+            self.moments.update(observations)
+
+    def _seen(self, observations: Tensor) -> Tensor:
+        return observations if self.moments is None else self.moments(observations)
+
+
+def _values(critic_of: str, action_space: gym.Space[Any]) -> int:
+    """How many values a critic gives for an observation."""
+    if critic_of != "action":
+        return int(critic_of == "state")
+    if not isinstance(action_space, gym.spaces.Discrete):
+        raise UserError(f"a critic of actions needs discrete ones, not {action_space}: use a critic of states")
+    return int(action_space.n)
 
 
 def _initialise(network: ActorCritic) -> None:
@@ -162,21 +203,33 @@ class Agent:
         return np.zeros((lanes, self.network.state_dim), np.float32)
 
     @torch.inference_mode()
-    def outputs(self, observations: Array, state: Array, starts: Array) -> tuple[Array, Array, Array]:
-        """The policy's parameters ``(lanes, parameters)``, values ``(lanes,)`` and the state afterwards."""
+    def act_outputs(self, observations: Array, state: Array, starts: Array) -> tuple[Array, Array, Array]:
+        """The policy's parameters ``(lanes, parameters)``, features ``(lanes, features)`` and the state afterwards."""
         seen = torch.from_numpy(observations).to(self.device)
         if not self.network.recurrent:
-            parameters, values, _ = self.network(seen)
-            return parameters.cpu().numpy(), values.cpu().numpy(), state
+            parameters, features, _ = self.network.act(seen)
+            return parameters.cpu().numpy(), features.cpu().numpy(), state
         memory, begun = torch.from_numpy(state).to(self.device), torch.from_numpy(starts).to(self.device)
-        parameters, values, after = self.network(seen[None], memory, begun[None])
-        return parameters.cpu().numpy(), values.cpu().numpy(), after.cpu().numpy()
+        parameters, features, after = self.network.act(seen[None], memory, begun[None])
+        assert after is not None
+        return parameters.cpu().numpy(), features.cpu().numpy(), after.cpu().numpy()
+
+    @torch.inference_mode()
+    def values(self, observations: Array, features: Array) -> Array:
+        """Values of observations ``(rows, *observation)`` with the features that `act_outputs` found in them."""
+        rows = (torch.from_numpy(one).to(self.device) for one in (observations, features))
+        return self.network.values(*rows).cpu().numpy()
+
+    def outputs(self, observations: Array, state: Array, starts: Array) -> tuple[Array, Array, Array]:
+        """The policy's parameters ``(lanes, parameters)``, values ``(lanes,)`` and the state afterwards."""
+        parameters, features, after = self.act_outputs(observations, state, starts)
+        return parameters, self.values(observations, features), after
 
     def act_with_state(
         self, observations: Array, state: Array, starts: Array, deterministic: bool = False
     ) -> tuple[Array, Array]:
         """Actions ``(lanes, *action)`` as the environment takes them, and what to remember for the next step."""
-        parameters, _, state = self.outputs(observations, state, starts)
+        parameters, _, state = self.act_outputs(observations, state, starts)
         policy = self.network.policy
         actions = policy.mode(parameters) if deterministic else policy.sample(parameters, self.rng)
         return policy.to_env(actions), state

@@ -187,9 +187,8 @@ class Batch(NamedTuple):
 def draw(replay: Replay, config: OffPolicySettings, agent: Agent, rng: np.random.Generator) -> Batch:
     """``batch_size`` transitions drawn from ``replay``."""
     drawn = replay.sample(config.batch_size, rng)
-    discounts = np.where(drawn.terminated, 0, config.discount).astype(np.float32)
     actions = agent.actor.policy.centred(drawn.actions)
-    arrays = drawn.observations, actions, drawn.rewards, drawn.next_observations, discounts
+    arrays = drawn.observations, actions, drawn.rewards, drawn.next_observations, drawn.discounts
     return Batch._make(torch.from_numpy(array).to(agent.device) for array in arrays)
 
 

@@ -12,17 +12,17 @@ norm, as in its authors' code; a time limit bootstraps the value of the state it
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import tyro
-from torch import Tensor, nn
+from torch import Tensor
 
 from agents.policy.networks import Agent, PolicySettings
+from agents.policy.optimization import anneal, descend, measured
 from agents.policy.trajectories import Collector, Minibatch, Trajectories, advantages, minibatches
 from agents.progress import Examiner, crossed
 from agents.rollout import Rollout, make_lanes
 from agents.transforms import action_repeat
-from supervised.training.errors import UserError, require
+from supervised.training.errors import require
 from supervised.training.optimizers import load_optimizer_state, optimizer_state
 from supervised.training.run import Run
 from supervised.training.seeding import generator_state, generators, set_generator_state, set_threads
@@ -130,29 +130,19 @@ class Learner:
         Raises:
             UserError: the loss is not finite.
         """
-        config = self.config
-        rate = config.learning_rate_end + left * (config.learning_rate - config.learning_rate_end)
-        self.optimizer.param_groups[0]["lr"] = rate
+        config, rate = self.config, anneal(self.optimizer, self.config, left)
         advantage = advantages(trajectories, config.discount, config.gae_lambda)
         metrics: dict[str, float] = {}
-        for epoch in range(config.epochs):
+        for _ in range(config.epochs):
             for batch in minibatches(self.network, trajectories, advantage, config.minibatches, self.rng):
                 loss, metrics = self.loss(batch)
-                if not np.isfinite(metrics["loss"]):
-                    remedy = "training stopped, the last checkpoint is kept; try a smaller learning_rate"
-                    raise UserError(f"loss={metrics['loss']} in epoch {epoch}: {remedy}")
                 if config.kl_stop and metrics["kl"] > config.kl_stop:
                     break
-                self.optimizer.zero_grad()
-                loss.backward()
-                if config.max_gradient_norm:
-                    nn.utils.clip_grad_norm_(self.network.parameters(), config.max_gradient_norm)
-                self.optimizer.step()
+                descend(self.optimizer, loss, config.max_gradient_norm)
             else:
                 continue
             break
-        if self.network.moments is not None:  # now, that a round's observations are all seen alike
-            self.network.moments.update(trajectories.observations[trajectories.valid])
+        self.network.see(trajectories.observations[trajectories.valid])  # a round's are all seen alike: from now on
         return {**metrics, "learning_rate": rate}
 
     def loss(self, batch: Minibatch) -> tuple[Tensor, dict[str, float]]:
@@ -173,7 +163,7 @@ class Learner:
         # KL(old, new) = E[r - 1 - log r], never negative and of little variance (Schulman 2020)
         kl = (ratio - 1 - log_ratio).mean()
         parts = {"loss": loss, "policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy, "kl": kl}
-        return loss, dict(zip(parts, torch.stack([*parts.values()]).detach().tolist(), strict=True))
+        return loss, measured(parts)
 
     def state_dict(self) -> dict[str, Any]:
         """Optimizer and the order of minibatches."""

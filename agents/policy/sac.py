@@ -115,7 +115,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
     learner = Learner(config, agent)
     replay_log = ChunkLog(run.folder / "checkpoints" / "replay" if run.folder else None)
     capacity = min(config.replay_size, config.total_steps)
-    replay = Replay(capacity, rollout.space, lanes.single_action_space, replay_log)
+    sizes = {"lanes": config.lanes, "stack": rollout.stack, "discount": config.discount}
+    replay = Replay(capacity, rollout.space, lanes.single_action_space, replay_log, **sizes)
     episodes, examiner, step = Episodes(), Examiner(config), 0
 
     def state() -> dict[str, Any]:
@@ -141,7 +142,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
         replay.add(rollout.step(actions))
         episodes.add(rollout)
         before, step = step, step + config.lanes
-        if step > config.learning_starts:
+        if step > max(config.learning_starts, config.lanes):  # the first steps are complete with the second ones
             learning_rate = config.learning_rate_at(step)
             for _ in range(crossed(before, step, config.train_every) * config.updates):
                 learner.update(replay, learning_rate)

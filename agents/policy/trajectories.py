@@ -1,6 +1,6 @@
 """Trajectories of the present policy, and the advantages that learners of policies compute from them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from agents.policy.networks import ActorCritic, Agent, Moments, PolicySettings
 from agents.progress import Episodes
-from agents.rollout import Rollout
+from agents.rollout import Rollout, Transitions
 
 Array = NDArray[Any]
 
@@ -24,48 +24,113 @@ class Trajectories(NamedTuple):
     values: Array  # float32
     next_values: Array  # float32: of the state that followed, 0 after a terminal one
     rewards: Array  # float32
-    done: Array  # bool: the episode ended, or was cut by a time limit
+    terminated: Array  # bool: a terminal state followed
+    done: Array  # bool: a terminal state followed, or a time limit cut the episode
     starts: Array  # bool: the first step of an episode
     valid: Array  # bool: a step that counts
     state: Array  # (lanes, units): what a recurrent network remembered before the first step
 
+    def of(self, lanes: Any) -> "Trajectories":
+        """Those of some lanes, an index array or a slice."""
+        *columns, state = self
+        return Trajectories._make([*(column[:, lanes] for column in columns), state[lanes]])
+
+
+class Rewards:
+    """The environment's rewards as the settings change them for learning."""
+
+    def __init__(self, config: PolicySettings, lanes: int) -> None:
+        self.config = config
+        self._scale = Moments(()) if config.normalize_rewards else None
+        self._discounted = np.zeros(lanes)  # returns so far, of which `_scale` has the variance
+
+    def __call__(self, transitions: Transitions) -> Array:
+        """Rewards ``(lanes,)`` float32 to learn from."""
+        config, rewards = self.config, transitions.rewards
+        if config.terminal_reward is not None:
+            rewards = np.where(transitions.terminated, config.terminal_reward, rewards)
+        if self._scale is not None:
+            self._discounted = self._discounted * config.discount + rewards
+            self._scale.update(self._discounted)
+            rewards = (rewards / np.sqrt(self._scale.variance.item() + 1e-8)).clip(-10, 10)
+            self._discounted[transitions.terminated | transitions.truncated] = 0
+        return (rewards * config.reward_scale).astype(np.float32)
+
+    def restart(self) -> None:
+        """Every lane begins a new episode."""
+        self._discounted[:] = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns so far and their moments."""
+        return {"discounted": self._discounted, "scale": None if self._scale is None else self._scale.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self._discounted = np.array(state["discounted"])
+        if self._scale is not None:
+            self._scale.load_state_dict(state["scale"])
+
 
 class Collector:
-    """Plays the agent's policy in all lanes of a rollout."""
+    """Plays the agent's policy in all lanes of a rollout; ``episodes`` are the latest that ended."""
 
     def __init__(self, config: PolicySettings, agent: Agent, rollout: Rollout) -> None:
-        self.config, self.agent, self.rollout = config, agent, rollout
-        self.episodes = Episodes()
+        self.agent, self.rollout, self.episodes = agent, rollout, Episodes()
         self._state = agent.initial_state(rollout.lanes)
-        self._scale = Moments(()) if config.normalize_rewards else None
-        self._discounted = np.zeros(rollout.lanes)  # returns so far, of which `_scale` has the variance
+        self._rewards = Rewards(config, rollout.lanes)
 
     def collect(self, steps: int) -> Trajectories:
         """``steps`` of every lane."""
-        agent, rollout, policy = self.agent, self.rollout, self.agent.network.policy
         before = self._state
-        rows: list[tuple[Array, ...]] = []
-        for _ in range(steps):
-            starts = rollout.started
-            parameters, values, self._state = agent.outputs(rollout.observations, self._state, starts)
-            actions = policy.sample(parameters, agent.rng)
-            step = rollout.step(policy.to_env(actions))
-            self.episodes.add(rollout)
-            done, following = step.terminated | step.truncated, np.zeros_like(values)
-            cut = step.truncated & ~step.terminated & step.valid
-            if cut.any():  # a time limit is no end: what would have followed counts
-                inputs = step.next_observations[cut], self._state[cut], np.zeros(cut.sum(), np.bool_)
-                following[cut] = agent.outputs(*inputs)[1]
-            rewards = self._rewards(step.rewards, step.terminated, done)
-            rows.append((step.observations, actions, parameters, values, following, rewards, done, starts, step.valid))
-        observations, actions, parameters, *others = map(np.stack, zip(*rows, strict=True))
-        trajectories = Trajectories._make(
-            [observations, actions, self._log_probs(parameters, actions), *others, before]
-        )
-        last = agent.outputs(rollout.observations, self._state, rollout.started)[1]
-        following = np.concatenate([trajectories.values[1:], last[None]])  # of the states between
-        trajectories.next_values[~trajectories.done] = following[~trajectories.done]
-        return trajectories
+        return self._trajectories([self._step() for _ in range(steps)], before)
+
+    def collect_episodes(self, most: int) -> Trajectories | None:
+        """One whole new episode of every lane; None if that takes more than ``most`` steps.
+
+        A lane whose episode has ended rests until the last one has: its steps are not valid. Every lane gives one
+        episode, however long: the first to end among many would be the short ones.
+        """
+        if most < 1:
+            return None
+        before = self._state
+        rows: list[Row] = []
+        self.rollout.restart()
+        self._rewards.restart()
+        while not self.rollout.resting.all():
+            if len(rows) == most:
+                return None
+            rows.append(row := self._step())
+            self.rollout.resting |= row.done & row.valid
+        return self._trajectories(rows, before)
+
+    def _step(self) -> "Row":
+        agent, rollout, policy = self.agent, self.rollout, self.agent.network.policy
+        starts = rollout.started
+        parameters, features, self._state = agent.act_outputs(rollout.observations, self._state, starts)
+        actions = policy.sample(parameters, agent.rng)
+        step = rollout.step(policy.to_env(actions))
+        self.episodes.add(rollout)
+        following = np.zeros(rollout.lanes, np.float32)
+        cut = step.truncated & ~step.terminated & step.valid
+        if cut.any():  # a time limit is no end: what would have followed counts
+            inputs = step.next_observations[cut], self._state[cut], np.zeros(cut.sum(), np.bool_)
+            following[cut] = agent.outputs(*inputs)[1]
+        done, rewards = step.terminated | step.truncated, self._rewards(step)
+        seen = step.observations, actions, parameters, features
+        return Row(*seen, following, rewards, step.terminated & step.valid, done, starts, step.valid)
+
+    def _trajectories(self, rows: list["Row"], before: Array) -> Trajectories:
+        """The rows, with the values of all states at once."""
+        agent, rollout = self.agent, self.rollout
+        observations, actions, parameters, features, following, *others = map(np.stack, zip(*rows, strict=True))
+        last = agent.act_outputs(rollout.observations, self._state, rollout.started)[1]
+        seen = np.concatenate([observations, rollout.observations[None]]), np.concatenate([features, last[None]])
+        values = agent.values(*(one.reshape(-1, *one.shape[2:]) for one in seen)).reshape(-1, rollout.lanes)
+        rewards, terminated, done, starts, valid = others
+        next_values = np.where(done, following, values[1:])
+        log_probs = self._log_probs(parameters, actions)
+        judged = log_probs, values[:-1], next_values
+        return Trajectories(observations, actions, *judged, rewards, terminated, done, starts, valid, before)
 
     @torch.inference_mode()
     def _log_probs(self, parameters: Array, actions: Array) -> Array:
@@ -73,34 +138,36 @@ class Collector:
         flat = (torch.from_numpy(one.reshape(-1, *one.shape[2:])) for one in (parameters, actions))
         return self.agent.network.policy.log_probs(*flat).numpy().reshape(parameters.shape[:2])
 
-    def _rewards(self, rewards: Array, terminated: Array, done: Array) -> Array:
-        config = self.config
-        if config.terminal_reward is not None:
-            rewards = np.where(terminated, config.terminal_reward, rewards)
-        if self._scale is not None:
-            self._discounted = self._discounted * config.discount + rewards
-            self._scale.update(self._discounted)
-            rewards = (rewards / np.sqrt(self._scale.variance.item() + 1e-8)).clip(-10, 10)
-            self._discounted[done] = 0
-        return (rewards * config.reward_scale).astype(np.float32)
-
     def state_dict(self) -> dict[str, Any]:
-        """Lanes, memory, latest episodes and moments."""
+        """Lanes, memory, latest episodes and moments of rewards."""
         return {
             "rollout": self.rollout.state_dict(),
             "episodes": self.episodes.state_dict(),
             "state": self._state,
-            "discounted": self._discounted,
-            "scale": None if self._scale is None else self._scale.state_dict(),
+            "rewards": self._rewards.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict`."""
         self.rollout.load_state_dict(state["rollout"])
         self.episodes.load_state_dict(state["episodes"])
-        self._state, self._discounted = np.array(state["state"]), np.array(state["discounted"])
-        if self._scale is not None:
-            self._scale.load_state_dict(state["scale"])
+        self._state = np.array(state["state"])
+        self._rewards.load_state_dict(state["rewards"])
+
+
+class Row(NamedTuple):
+    """A step of all lanes; arrays ``(lanes, ...)``, named as in `Trajectories`."""
+
+    observations: Array
+    actions: Array
+    parameters: Array  # of the policy
+    features: Array  # of the actor
+    cut_values: Array  # of the state at which a time limit cut the episode, 0 elsewhere
+    rewards: Array
+    terminated: Array
+    done: Array
+    starts: Array
+    valid: Array
 
 
 def advantages(trajectories: Trajectories, discount: float, gae_lambda: float) -> Array:
@@ -109,12 +176,10 @@ def advantages(trajectories: Trajectories, discount: float, gae_lambda: float) -
     With lambda 0 the TD error, with lambda 1 the return (bootstrapped where it was cut) minus the value.
     """
     # delta_t = r_t + gamma v(s_(t+1)) - v(s_t)
-    deltas = trajectories.rewards + discount * trajectories.next_values - trajectories.values
-    result, following = np.empty_like(deltas), np.zeros_like(deltas[0])
-    for t in reversed(range(len(deltas))):
-        # A_t = delta_t + gamma lambda A_(t+1), within one episode
-        following = deltas[t] + discount * gae_lambda * np.where(trajectories.done[t], 0, following)
-        result[t] = following
+    result = trajectories.rewards + discount * trajectories.next_values - trajectories.values
+    kept = np.where(trajectories.done, np.float32(0), np.float32(discount * gae_lambda))
+    for t in reversed(range(len(result) - 1)):
+        result[t] += kept[t] * result[t + 1]  # A_t = delta_t + gamma lambda A_(t+1), within one episode
     return result
 
 
@@ -130,6 +195,30 @@ class Minibatch(NamedTuple):
     returns: Tensor
 
 
+def minibatch(
+    network: ActorCritic, trajectories: Trajectories, advantage: Array, returns: Array, rows: Array | None = None
+) -> Minibatch:
+    """The network's outputs for all valid steps, or those of the given numbers among the flattened ``(time, lanes)``.
+
+    Args:
+        advantage, returns: ``(time, lanes)``.
+        rows: not for a recurrent network, which reads the trajectories as they are.
+    """
+    device = network.policy.weight.device
+    columns = trajectories.actions, trajectories.log_probs, trajectories.values, advantage, returns
+    if rows is None:
+        rows = np.flatnonzero(trajectories.valid)
+    others = [torch.from_numpy(one.reshape(-1, *one.shape[2:])[rows]).to(device) for one in columns]
+    if network.recurrent:
+        sequence = trajectories.observations, trajectories.state, trajectories.starts
+        parameters, values, _ = network(*(torch.from_numpy(one).to(device) for one in sequence))
+        kept = torch.from_numpy(rows).to(device)
+        return Minibatch(parameters[kept], values[kept], *others)
+    observations = trajectories.observations.reshape(-1, *trajectories.observations.shape[2:])[rows]
+    parameters, values, _ = network(torch.from_numpy(observations).to(device))
+    return Minibatch(parameters, values, *others)
+
+
 def minibatches(
     network: ActorCritic, trajectories: Trajectories, advantage: Array, count: int, rng: np.random.Generator
 ) -> Iterator[Minibatch]:
@@ -137,26 +226,12 @@ def minibatches(
 
     A part is made of single steps; for a recurrent network of the whole trajectories of some lanes.
     """
-    device = network.value.weight.device
-    time, lanes = trajectories.valid.shape
     returns = advantage + trajectories.values
-    columns = trajectories.actions, trajectories.log_probs, trajectories.values, advantage, returns
-
-    def tensors(arrays: Iterable[Array]) -> list[Tensor]:
-        return [torch.from_numpy(one).to(device) for one in arrays]
-
     if network.recurrent:
+        lanes = trajectories.valid.shape[1]
         for part in np.array_split(rng.permutation(lanes), min(count, lanes)):
-            sequence = trajectories.observations[:, part], trajectories.state[part], trajectories.starts[:, part]
-            parameters, values, _ = network(*tensors(sequence))
-            valid = trajectories.valid[:, part].ravel()
-            (kept,) = tensors([valid])
-            rows = tensors(column[:, part].reshape(-1, *column.shape[2:])[valid] for column in columns)
-            yield Minibatch(parameters[kept], values[kept], *rows)
+            yield minibatch(network, trajectories.of(part), advantage[:, part], returns[:, part])
         return
-    flat = [column.reshape(time * lanes, *column.shape[2:]) for column in (trajectories.observations, *columns)]
     order = rng.permutation(np.flatnonzero(trajectories.valid))
-    for part in np.array_split(order, min(count, len(order))):
-        observations, *rows = tensors(column[part] for column in flat)
-        parameters, values, _ = network(observations)
-        yield Minibatch(parameters, values, *rows)
+    for rows in np.array_split(order, min(count, len(order))):
+        yield minibatch(network, trajectories, advantage, returns, rows)

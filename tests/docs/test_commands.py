@@ -23,6 +23,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_RUN = ("sudo apt-get ", "git clone ", "make ", "pip ", ". .venv/bin/activate")  # these set up, and need the network
 OTHERS_OPTIONS = {"--find-links", "--logdir"}  # pip's and TensorBoard's
 PEER_MISSING = "pip install 'skidpad["  # a benchmark's peer is in an extra that the tests do without
+#: page -> runs of its commands, whose metrics it explains
+GLOSSARIES = {"dqn": ("default",), "policy-gradients": ("reinforce", "actor-critic", "a2c", "ppo")}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -88,8 +90,8 @@ def test_every_command_and_block_of_a_page_runs(page: Path, tmp_path: Path) -> N
     if code:
         done = run("\n".join(code), tmp_path)
         assert done.returncode == 0, done.stderr
-    if page.stem == "dqn":
-        check_glossary(page, tmp_path / "runs" / "default")
+    for name in GLOSSARIES.get(page.stem, ()):
+        check_glossary(page, tmp_path / "runs" / name)
 
 
 def check_glossary(page: Path, folder: Path) -> None:

@@ -13,7 +13,7 @@ from tools.bench.measurement import Measurement, rates
 def test_a_benchmark_with_its_budget_cut(name: str, tmp_path: Path, run_module: object) -> None:
     if name in ("cart-pole", "car-racing"):
         pytest.importorskip("envpool", reason="a peer of the bench extra")
-    if name in ("dqn-cart-pole", "sac-pendulum"):
+    if name in ("dqn-cart-pole", "policy-cart-pole", "sac-pendulum"):
         pytest.importorskip("stable_baselines3", reason="a peer of the bench extra")
     if name == "car-racing-parity":
         pytest.importorskip("Box2D", reason="the original needs it")

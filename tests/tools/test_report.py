@@ -83,6 +83,20 @@ def test_results_of_an_algorithm_are_a_line_a_seed_and_one_for_all(root: Path) -
     assert [row[-1] for row in rows[:3]] == ["yes", "yes", "no"]
 
 
+def test_results_of_policies_name_the_algorithm(root: Path) -> None:
+    store(root, "a2c-default-s0", evaluation(480.0, 500.0))
+    store(root, "actor-critic-action-value-s0", evaluation(100.0, 100.0))
+    labels = [line.split("|")[1].strip() for line in report.policy_results().splitlines()[2:]]
+    assert labels == ["`a2c` `default`", "`actor-critic` `action-value`"]
+
+
+def test_variances_are_told_with_and_without(root: Path) -> None:
+    settings = {"trained_steps": 5_000, "episodes": 256, "mean_length": 41.5}
+    one = {**measurement(8.0, 2), "ours": 1_000.0, "peer": 8_000.4, "settings": settings}
+    store(root, "bench-gradient-variance", [one])
+    assert report.gradient_variance().splitlines()[2:] == ["| 5,000 | 41.5 | 8000 | 1000 | 8.0 |"]
+
+
 def test_clones_are_a_line_a_seed_with_gymnasiums_beside_them(root: Path) -> None:
     for seed, returns in enumerate([(900.0, 700.0), (600.0, 640.0)]):
         store(root, f"clone-bc-frame-s{seed}", {**evaluation(*returns), "laps": 1})
@@ -133,6 +147,7 @@ def test_every_setting_has_its_meaning() -> None:
     table = report.preset_settings(dqn)()
     assert f"| `--discount` | `0.99` | `0.9` | {meanings['discount']} |" in table
     assert f"| `--seed` | `0` |  | {meanings['seed']} |" in table
+    assert "| `--baseline` | - |  |  |  | `\"value\"` |" in report.policy_settings(), "a setting of one algorithm only"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,14 @@ BENCHES = {
         "tools.bench.sac",
         "gradient steps and training steps/s of SAC on Pendulum-v1 against Stable-Baselines3",
     ),
+    "policy-cart-pole": (
+        "tools.bench.policy_cart_pole",
+        "time until PPO and A2C solve CartPole-v1 against Stable-Baselines3",
+    ),
+    "gradient-variance": (
+        "tools.bench.gradient_variance",
+        "variance of REINFORCE's gradient with a learnt baseline, against none",
+    ),
     "car-racing": ("tools.bench.car_racing", "steps/s of CarRacing under the expert against Gymnasium and EnvPool"),
     "car-racing-parity": (
         "tools.bench.car_racing_parity",

@@ -70,7 +70,7 @@ def gradient_steps() -> dict[str, Callable[[], int]]:
     rollout = Rollout(lanes, CONFIG.seed)
     agent = sac.Agent(CONFIG, lanes.single_observation_space, lanes.single_action_space)
     learner = sac.Learner(CONFIG, agent)
-    replay = Replay(REMEMBERED, rollout.space, lanes.single_action_space, ChunkLog(None))
+    replay = Replay(REMEMBERED, rollout.space, lanes.single_action_space, ChunkLog(None), lanes=LANES)
     for _ in range(REMEMBERED // LANES):
         replay.add(rollout.step(agent.random_actions(LANES)))
     model = peer(learning_starts=REMEMBERED)

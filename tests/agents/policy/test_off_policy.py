@@ -55,11 +55,11 @@ def linear(module: ModuleType, **changes: Any) -> Any:
 
 def one_transition(terminated: bool) -> Replay:
     """From (1, 2) with the action 3, which is 0.5 in -1..1, to (3, 1), for the reward 0.25."""
-    replay = Replay(1, SPACE, ACTIONS, ChunkLog(None))
+    replay = Replay(3, SPACE, ACTIONS, ChunkLog(None), discount=0.5)
     states = np.array([[[1, 2]], [[3, 1]]], np.float32)
-    flags = np.array([terminated]), np.array([not terminated])
+    flags = np.array([terminated]), np.array([not terminated]), np.array([True]), np.array([True])
     action = np.array([[3.0]], np.float32)
-    replay.add(Transitions(states[0], action, np.array([0.25]), states[1], *flags, np.array([True])))
+    replay.add(Transitions(states[0], action, np.array([0.25]), states[1], *flags))
     return replay
 
 
@@ -239,10 +239,10 @@ def test_images_enter_through_a_backbone(module: ModuleType) -> None:
     images = gym.spaces.Box(0, 255, (36, 36), np.uint8)
     config = module.Config(backbone="nature_cnn", hidden=(8,), batch_size=2)
     learner = module.Learner(config, module.Agent(config, images, ACTIONS))
-    replay = Replay(4, images, ACTIONS, ChunkLog(None))
+    replay = Replay(12, images, ACTIONS, ChunkLog(None), lanes=4)
     seen = np.random.default_rng(0).integers(0, 256, (2, 4, 36, 36), dtype=np.uint8)
-    flags = np.zeros((2, 4), np.bool_)
-    replay.add(Transitions(seen[0], learner.agent.act(seen[0]), np.ones(4), seen[1], *flags, ~flags[0]))
+    no, yes = np.zeros(4, np.bool_), np.ones(4, np.bool_)
+    replay.add(Transitions(seen[0], learner.agent.act(seen[0]), np.ones(4), seen[1], no, yes, yes, yes))
     before = [copy.deepcopy(one.state_dict()) for one in (learner.actor.backbone, learner.critics.backbone)]
     for _ in range(2):
         learner.update(replay, 1e-3)

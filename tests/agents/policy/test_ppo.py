@@ -8,30 +8,22 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from exercises import Corridor, Echo, check_resuming, steps
 
 from agents.evaluation import evaluate
 from agents.policy import ppo
-from agents.policy.trajectories import Minibatch, Trajectories, advantages
+from agents.policy.trajectories import Minibatch, advantages
 from agents.rollout import make_lanes
-from agents.settings import to_json
 from supervised.training.errors import UserError
-from supervised.training.run import Run
 
 ENV = "skidpad/CartPole-v1"
 SMALL = ppo.Config(env=ENV, total_steps=1024, lanes=4, round_steps=32, epochs=2, hidden=(16,), log_every=256)
 
 
-def steps(**columns: Any) -> Trajectories:
-    """One lane's trajectories ``(3, 1)``, zeros where nothing is said."""
-    arrays = dict.fromkeys(Trajectories._fields, np.zeros((3, 1), np.float32))
-    given = {name: np.array(values, np.float32)[:, None] for name, values in columns.items()}
-    return Trajectories(**{**arrays, **given})
-
-
 def test_advantages_by_hand() -> None:
     """gamma 0.5, lambda 0.5: delta = r + 0.5 v' - v = (2, 0.5, 3), and an episode ends after the second step."""
     trajectories = steps(rewards=[1, 1, 2], values=[0, 1, 1], next_values=[2, 1, 4], done=[0, 1, 0])
-    found = advantages(trajectories._replace(done=trajectories.done.astype(np.bool_)), 0.5, 0.5)
+    found = advantages(trajectories, 0.5, 0.5)
     np.testing.assert_allclose(found[:, 0], [2 + 0.25 * 0.5, 0.5, 3])
 
 
@@ -90,25 +82,6 @@ def test_it_learns_to_balance() -> None:
     assert result["mean"] >= 400
 
 
-class Corridor(gym.Env):
-    """Three steps, then an end or a time limit; the observation tells nothing but the step."""
-
-    observation_space = gym.spaces.Box(0, 3, (1,), np.float32)
-    action_space = gym.spaces.Discrete(2)
-
-    def __init__(self, terminal: bool) -> None:
-        self.terminal, self.step_number = terminal, 0
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
-        self.step_number = 0
-        return np.zeros(1, np.float32), {}
-
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        self.step_number += 1
-        over = self.step_number == 3
-        return np.array([self.step_number], np.float32), 1.0, over and self.terminal, over and not self.terminal, {}
-
-
 @pytest.mark.parametrize("terminal", [True, False])
 def test_what_follows_counts_after_a_time_limit_only(terminal: bool) -> None:
     config = dataclasses.replace(SMALL, env=lambda: Corridor(terminal), lanes=1)
@@ -120,23 +93,6 @@ def test_what_follows_counts_after_a_time_limit_only(terminal: bool) -> None:
     np.testing.assert_allclose(found.next_values[ends], 0 if terminal else np.broadcast_to(value, (len(ends), 1)))
     within = np.flatnonzero(~found.done[:-1, 0])
     np.testing.assert_array_equal(found.next_values[within], found.values[within + 1])
-
-
-class Echo(gym.Env):
-    """Shows 0 or 1 at first, then nothing for two steps; pays 1 if the last action names what was shown."""
-
-    observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
-    action_space = gym.spaces.Discrete(2)
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
-        super().reset(seed=seed)
-        self.secret, self.step_number = int(self.np_random.integers(2)), 0
-        return np.array([2 * self.secret - 1, 0], np.float32), {}
-
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        self.step_number += 1
-        over = self.step_number == 3
-        return np.array([0, self.step_number == 2], np.float32), float(over and action == self.secret), over, False, {}
 
 
 def test_only_a_memory_knows_what_was_shown_before() -> None:
@@ -175,34 +131,7 @@ def test_half_precision_keeps_its_state_in_single(backbone: str) -> None:
 )
 def test_resuming_gives_the_same_bits(changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = dataclasses.replace(SMALL, **changes, checkpoint_every=256)
-
-    def started(name: str) -> Run:
-        settings: dict[str, Any] = {"preset": "x", "config": to_json(config), "total": config.total_steps}
-        return Run.create(tmp_path / name, algorithm="ppo", **settings, progress=False)
-
-    with started("whole") as run:
-        whole = ppo.train(config, run)
-
-    class Killed(Exception):
-        pass
-
-    learn, rounds = ppo.Learner.learn, []
-
-    def dying(self: ppo.Learner, *arguments: Any) -> dict[str, float]:
-        rounds.append(1)
-        if len(rounds) == 6:  # of eight; a checkpoint is written after every second one
-            raise Killed
-        return learn(self, *arguments)
-
-    with monkeypatch.context() as patch, pytest.raises(Killed), started("cut") as run:
-        patch.setattr(ppo.Learner, "learn", dying)
-        ppo.train(config, run)
-    with Run.resume(tmp_path / "cut", progress=False) as run:
-        resumed = ppo.train(config, run)
-    texts = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "cut")]
-    assert texts[0] == texts[1]
-    states = [agent.network.state_dict() for agent in (whole, resumed)]
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    check_resuming(ppo, config, 6, tmp_path, monkeypatch)  # of eight; a checkpoint is written after every second one
 
 
 @pytest.mark.parametrize(
