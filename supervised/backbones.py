@@ -161,14 +161,14 @@ class NatureCNN(Convolutions):
     def __init__(self, space: gym.spaces.Box, layer_norm: bool = False) -> None:
         super().__init__(space)
         maps = self.convolutions((32, 8, 4), (64, 4, 2), (64, 3, 1))
-        layers: list[nn.Module] = [*maps, nn.Flatten(), nn.Linear(64 * self.height * self.width, 512)]
-        self.layers = nn.Sequential()
-        for layer in layers:
-            self.layers.append(layer)
-            if not isinstance(layer, nn.Flatten):
-                # one group is all units of an image: a layer's normalization whatever the size of its maps
-                norm = nn.GroupNorm(1, layer.weight.shape[0]) if layer_norm else None
-                self.layers.extend([*([norm] if norm else []), nn.ReLU()])
+        dense = nn.Linear(64 * self.height * self.width, 512)
+
+        def activated(layer: nn.Module, units: int) -> tuple[nn.Module, ...]:
+            # one group is all units of an image, whatever the size of its maps
+            return (layer, nn.GroupNorm(1, units), nn.ReLU()) if layer_norm else (layer, nn.ReLU())
+
+        convolved = [part for layer in maps for part in activated(layer, layer.out_channels)]
+        self.layers = nn.Sequential(*convolved, nn.Flatten(), *activated(dense, 512))
 
 
 class PilotNet(Convolutions):
