@@ -147,7 +147,7 @@ def test_every_setting_has_its_meaning() -> None:
     table = report.preset_settings(dqn)()
     assert f"| `--discount` | `0.99` | `0.9` | {meanings['discount']} |" in table
     assert f"| `--seed` | `0` |  | {meanings['seed']} |" in table
-    assert "| `--baseline` | - |  |  |  | `\"value\"` |" in report.policy_settings(), "a setting of one algorithm only"
+    assert '| `--baseline` | - |  |  |  | `"value"` |' in report.policy_settings(), "a setting of one algorithm only"
 
 
 @pytest.mark.parametrize(

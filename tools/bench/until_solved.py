@@ -86,9 +86,7 @@ def theirs(model: Any, steps: int) -> tuple[float, int]:
     return (seconds if solved(Predictor(model)) else float("inf")), model.num_timesteps
 
 
-def compare(
-    name: str, us: Callable[[int], tuple[float, int]], them: Callable[[int], tuple[float, int]]
-) -> Measurement:
+def compare(name: str, us: Callable[[int], tuple[float, int]], them: Callable[[int], tuple[float, int]]) -> Measurement:
     """The medians of five seeds, taken in turns, of functions that return seconds and steps for a seed."""
     torch.set_num_threads(1)
     us(99)

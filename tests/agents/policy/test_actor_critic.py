@@ -32,7 +32,7 @@ def stepped(critic: str, terminated: bool, truncated: bool = False, seed: int = 
     learner = actor_critic.Learner(config, agent)
     plain_steps(learner)
     seen, following = np.array([[1.0]], np.float32), np.array([[2.0]], np.float32)
-    ends = np.array([terminated]), np.array([truncated]), np.array([True])
+    ends = np.array([terminated]), np.array([truncated]), np.array([True]), np.array([True])
     actions, rewards = np.zeros(1, np.int64), np.array([3], np.float32)
     learner.learn(Transitions(seen, actions, rewards, following, *ends), actions, rewards, 1.0)
     network = agent.network

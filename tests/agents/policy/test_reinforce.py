@@ -126,5 +126,3 @@ def test_the_budget_holds_and_must_do_for_a_round() -> None:
 def test_settings_that_cannot_be(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         dataclasses.replace(SMALL, **changes)
-
-
