@@ -238,8 +238,8 @@ def test_resuming_gives_the_same_bits(recorded: str, tmp_path: Path, monkeypatch
 
     epoch = bc.Learner.epoch
 
-    def dying(self: bc.Learner, training: Examples, number: int, left: float) -> dict[str, float]:
-        metrics = epoch(self, training, number, left)
+    def dying(self: bc.Learner, training: Examples, number: int, left: float, dropout: bool) -> dict[str, float]:
+        metrics = epoch(self, training, number, left, dropout)
         if number == 2:
             raise Killed
         return metrics

@@ -105,10 +105,10 @@ def test_resuming_gives_the_same_bits(tmp_path: Path, monkeypatch: pytest.Monkey
 
     epoch = dagger.Learner.epoch
 
-    def dying(self: Any, training: Examples, number: int, left: float) -> dict[str, float]:
+    def dying(self: Any, training: Examples, number: int, left: float, dropout: bool) -> dict[str, float]:
         if number == 5:  # the last of three rounds of two
             raise Killed
-        return epoch(self, training, number, left)
+        return epoch(self, training, number, left, dropout)
 
     with monkeypatch.context() as patch, pytest.raises(Killed), started(tmp_path / "cut") as run:
         patch.setattr(dagger.Learner, "epoch", dying)
