@@ -115,8 +115,12 @@ def train(config: Config, run: Run | None = None) -> Agent:
     learner = Learner(config, agent)
     replay_log = ChunkLog(run.folder / "checkpoints" / "replay" if run.folder else None)
     capacity = min(config.replay_size, config.total_steps)
-    sizes = {"lanes": config.lanes, "stack": rollout.stack, "discount": config.discount}
-    replay = Replay(capacity, rollout.space, lanes.single_action_space, replay_log, **sizes)
+    replay = Replay(
+        *(capacity, rollout.space, lanes.single_action_space, replay_log),
+        lanes=config.lanes,
+        stack=rollout.stack,
+        discount=config.discount,
+    )
     episodes, examiner, step = Episodes(), Examiner(config), 0
 
     def state() -> dict[str, Any]:
