@@ -149,7 +149,7 @@ class Rollout:
         observations: the present observations ``(lanes, *observation)``.
         started: ``(lanes,)`` bool, where the present observation is the first of an episode.
         resting: ``(lanes,)`` bool, lanes that whoever steps them wants to leave out until `restart`: their steps are
-            not valid, and their episodes not counted.
+            not valid, and their episodes not counted. It is not part of `state_dict`.
         returns, lengths: ``(lanes,)`` of the episodes under way; ``finished_returns`` and ``finished_lengths`` of
             the episodes that ended at the last step.
     """

@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agents.policy.networks import Agent, PolicySettings
@@ -51,15 +51,15 @@ class Config(PolicySettings):
 
     critic: str = "state"
     """What the critic values: "state", or "action" (discrete ones only)."""
-    value_coefficient: float = 0.5
-    """Weight of the critic's squared TD error."""
     learning_rate: float = 1e-3
-    """Adam's step size at the start."""
+    """Adam's step size of the actor at the start."""
+    critic_rate: float = 1.0
+    """The critic's step size, as a multiple of the actor's."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.critic in CRITICS, "critic", self.critic, f"use one of {', '.join(CRITICS)}")
-        require(self.value_coefficient >= 0, "value_coefficient", self.value_coefficient, "use 0 or more")
+        require(self.critic_rate > 0, "critic_rate", self.critic_rate, "use a positive number")
         memory = "single steps leave nothing to learn a memory from: use another backbone, or a2c or ppo"
         require(self.backbone not in RECURRENT, "backbone", self.backbone, memory)
 
@@ -132,7 +132,11 @@ class Learner:
 
     def __init__(self, config: Config, agent: Agent) -> None:
         self.config, self.network, self.device, self.rng = config, agent.network, agent.device, agent.rng
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
+        parts: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+        for name, parameter in self.network.named_parameters():
+            parts[name.startswith(("critic.", "value."))].append(parameter)
+        groups: list[dict[str, Any]] = [{"params": parts[False]}, {"params": parts[True], "times": config.critic_rate}]
+        self.optimizer = torch.optim.Adam(groups, lr=config.learning_rate, eps=1e-5, fused=True)
 
     def learn(self, transitions: Transitions, actions: Array, rewards: Array, left: float) -> dict[str, Any]:
         """Learn from one step of the lanes; ``left`` is the share of the run before it. Returns metrics.
@@ -149,8 +153,7 @@ class Learner:
             return {}
         columns = transitions.observations, actions, rewards, transitions.next_observations, transitions.terminated
         losses = self.losses(*(torch.from_numpy(one[valid]).to(self.device) for one in columns))
-        loss = losses["policy_loss"] + config.value_coefficient * losses["value_loss"]
-        loss = loss - config.entropy_coefficient * losses["entropy"]
+        loss = losses["policy_loss"] + losses["value_loss"] - config.entropy_coefficient * losses["entropy"]
         descend(self.optimizer, loss, config.max_gradient_norm)
         self.network.see(transitions.observations[valid])
         return {**{name: one.detach() for name, one in losses.items()}, "learning_rate": rate}

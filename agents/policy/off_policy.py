@@ -79,8 +79,8 @@ class OffPolicySettings(Online):
 
 
 def refuse_actions(env: object, space: gym.Space[Any]) -> None:
-    """Raise `UserError` unless ``space``, the actions of ``env``, is a Box of one axis with finite bounds."""
-    if not isinstance(space, gym.spaces.Box):
+    """Raise `UserError` unless ``space``, the actions of ``env``, is a Box of real numbers between bounds, in a row."""
+    if not isinstance(space, gym.spaces.Box) or not np.issubdtype(space.dtype, np.floating):
         raise UserError(f"actions must be continuous, and {env} has {space}: use dqn or ppo")
     if len(space.shape) != 1:
         raise UserError(f"actions must lie along one axis, and {env} has {space}: wrap it to flatten them")

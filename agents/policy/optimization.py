@@ -11,10 +11,13 @@ from supervised.training.errors import UserError
 
 
 def anneal(optimizer: torch.optim.Optimizer, config: PolicySettings, left: float) -> float:
-    """Set the step size for the share ``left`` of the run, and return it: it falls linearly to its end."""
+    """Set the step size for the share ``left`` of the run, and return it: it falls linearly to its end.
+
+    A group of parameters may say by what its own is larger: ``{"params": ..., "times": 3.0}``.
+    """
     rate = config.learning_rate_end + left * (config.learning_rate - config.learning_rate_end)
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("times", 1.0)
     return rate
 
 

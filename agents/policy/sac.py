@@ -75,7 +75,22 @@ PRESETS = {
         tau=0.01,
         stop_return=260.4,
     ),
-    # without its state-dependent exploration
+    # actions held for eight steps explore in place of the Zoo's state-dependent noise; a fifth of the gradient steps
+    "mountain-car": Config(
+        env="MountainCarContinuous-v0",
+        transforms=("repeat:8",),
+        total_steps=6_000,
+        discount=0.999,
+        learning_starts=1_000,
+        hidden=(64, 64),
+        learning_rate=1e-3,
+        tau=0.01,
+        temperature=0.1,
+        learn_temperature=False,
+        evaluate_every=1_000,
+        stop_return=94.7,
+    ),
+    # without the Zoo's state-dependent exploration
     "bipedal-walker": Config(
         env="BipedalWalker-v3",
         total_steps=500_000,

@@ -64,7 +64,6 @@ PRESETS = {
     # half the steps, a sixth of the units, and a larger step size that falls
     "pendulum": Config(
         total_steps=10_000,
-        discount=0.98,
         learning_starts=1_000,
         hidden=(64, 64),
         learning_rate=2e-3,
@@ -81,6 +80,18 @@ PRESETS = {
         learning_rate=1e-3,
         learning_rate_end=1e-3,
         stop_return=260.4,
+    ),
+    # actions held for eight steps explore in place of the Zoo's correlated noise; a thirtieth of the gradient steps
+    "mountain-car": Config(
+        env="MountainCarContinuous-v0",
+        transforms=("repeat:8",),
+        total_steps=6_000,
+        learning_starts=1_000,
+        hidden=(64, 64),
+        learning_rate=1e-3,
+        exploration_noise=0.5,
+        evaluate_every=1_000,
+        stop_return=93.5,
     ),
     "bipedal-walker": Config(
         env="BipedalWalker-v3",

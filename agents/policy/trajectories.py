@@ -123,13 +123,12 @@ class Collector:
         """The rows, with the values of all states at once."""
         agent, rollout = self.agent, self.rollout
         observations, actions, parameters, features, following, *others = map(np.stack, zip(*rows, strict=True))
-        last = agent.act_outputs(rollout.observations, self._state, rollout.started)[1]
-        seen = np.concatenate([observations, rollout.observations[None]]), np.concatenate([features, last[None]])
-        values = agent.values(*(one.reshape(-1, *one.shape[2:]) for one in seen)).reshape(-1, rollout.lanes)
+        flat = (one.reshape(-1, *one.shape[2:]) for one in (observations, features))
+        values = agent.values(*flat).reshape(-1, rollout.lanes)
+        last = agent.outputs(rollout.observations, self._state, rollout.started)[1]
         rewards, terminated, done, starts, valid = others
-        next_values = np.where(done, following, values[1:])
-        log_probs = self._log_probs(parameters, actions)
-        judged = log_probs, values[:-1], next_values
+        next_values = np.where(done, following, np.concatenate([values[1:], last[None]]))
+        judged = self._log_probs(parameters, actions), values, next_values
         return Trajectories(observations, actions, *judged, rewards, terminated, done, starts, valid, before)
 
     @torch.inference_mode()

@@ -24,7 +24,11 @@ NOT_RUN = ("sudo apt-get ", "git clone ", "make ", "pip ", ". .venv/bin/activate
 OTHERS_OPTIONS = {"--find-links", "--logdir"}  # pip's and TensorBoard's
 PEER_MISSING = "pip install 'skidpad["  # a benchmark's peer is in an extra that the tests do without
 #: page -> runs of its commands, whose metrics it explains
-GLOSSARIES = {"dqn": ("default",), "policy-gradients": ("reinforce", "actor-critic", "a2c", "ppo")}
+GLOSSARIES = {
+    "dqn": ("default",),
+    "policy-gradients": ("reinforce", "actor-critic", "a2c", "ppo"),
+    "continuous-control": ("sac-pendulum", "td3-pendulum"),
+}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -100,7 +104,7 @@ def check_glossary(page: Path, folder: Path) -> None:
     logged = {key for line in lines for key in json.loads(line)}
     rows = [line.split("|")[1] for line in page.read_text().splitlines() if line.startswith("|")]
     assert logged <= {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    assert "evaluation_return" in logged
+    assert "episode_return" in logged
 
 
 def shown(main: Callable[[list[str]], None], *arguments: str) -> str:

@@ -71,7 +71,7 @@ def test_results_of_an_algorithm_are_a_line_a_seed_and_one_for_all(root: Path) -
     store(root, "dqn-default-s9", evaluation(480.0, 500.0))
     store(root, "dqn-book-ch8-s0", evaluation(500.0, 500.0))
     store(root, "bench-x", [])
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in report.results("dqn").splitlines()[2:]]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in report.results("dqn")().splitlines()[2:]]
     assert [row[:7] for row in rows] == [
         ["`book-ch8`", "`skidpad/CartPole-v1`", "0", "12,000", "35", "2", "500.0"],
         ["`default`", "`skidpad/CartPole-v1`", "9", "12,000", "35", "2", "490.0"],
@@ -127,7 +127,7 @@ def test_rounds_and_driving_tests_are_told(root: Path) -> None:
 
 
 def test_nothing_stored_is_said(root: Path) -> None:
-    assert report.results("dqn") == report.bench_results() == "*No measurements are stored yet.*\n"
+    assert report.results("dqn")() == report.bench_results() == "*No measurements are stored yet.*\n"
 
 
 def test_every_environment_and_algorithm_is_listed() -> None:
@@ -144,7 +144,7 @@ def test_every_setting_has_its_meaning() -> None:
         meanings = report.field_docs(module.Config)
         for field in dataclasses.fields(module.Config):
             assert meanings[field.name].endswith(".")
-    table = report.preset_settings(dqn)()
+    table = report.settings_table(report.presets(dqn))()
     assert f"| `--discount` | `0.99` | `0.9` | {meanings['discount']} |" in table
     assert f"| `--seed` | `0` |  | {meanings['seed']} |" in table
     assert '| `--baseline` | - |  |  |  | `"value"` |' in report.policy_settings(), "a setting of one algorithm only"

@@ -50,7 +50,7 @@ def played(mine: a2c.Learner, terminal: bool, steps: int) -> Any:
 
 
 def test_no_gradient_flows_through_the_advantage() -> None:
-    mine = learner(value_coefficient=0.0, entropy_coefficient=0.0)
+    mine = learner(value_coefficient=0.0)
     before = {name: one.clone() for name, one in mine.network.state_dict().items()}
     mine.learn(played(mine, True, 5), 1.0)
     after = mine.network.state_dict()

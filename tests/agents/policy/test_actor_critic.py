@@ -25,7 +25,7 @@ def stepped(critic: str, terminated: bool, truncated: bool = False, seed: int = 
 
     The policy's logits are 0, v(s) = 4 s; q(s, .) = (4 s, 6 s).
     """
-    config = dataclasses.replace(SMALL, seed=seed, hidden=(), discount=0.5, critic=critic, value_coefficient=1.0)
+    config = dataclasses.replace(SMALL, seed=seed, hidden=(), discount=0.5, critic=critic)
     agent = actor_critic.Agent(config, *SPACES)
     values = [[4.0], [6.0]] if critic == "action" else [[4.0]]
     linear(agent, [[0.0], [0.0]], values)
@@ -64,9 +64,21 @@ def test_the_next_action_is_drawn_from_the_policy() -> None:
     assert {stepped("action", False, seed=seed)[1][0] for seed in range(8)} == {3.0, 5.0}
 
 
-@pytest.mark.parametrize("preset", list(actor_critic.PRESETS))
-def test_it_learns_to_balance(preset: str) -> None:
-    config = dataclasses.replace(actor_critic.PRESETS[preset], total_steps=40_000, evaluate_every=0)
+def test_the_critic_may_take_larger_steps() -> None:
+    """Adam's first step is its step size."""
+    config = dataclasses.replace(SMALL, hidden=(), critic_rate=3.0, learning_rate=1e-3, max_gradient_norm=0.0)
+    agent = actor_critic.Agent(config, *SPACES)
+    linear(agent, [[0.0], [0.0]], [[0.0]])
+    ones, action = np.ones((1, 1), np.float32), np.zeros(1, np.int64)
+    flags = np.array([True]), np.array([False]), np.array([True]), np.array([True])
+    rewards = np.ones(1, np.float32)
+    actor_critic.Learner(config, agent).learn(Transitions(ones, action, rewards, ones, *flags), action, rewards, 1.0)
+    moved = [one.weight.detach().abs().max().item() for one in (agent.network.policy, agent.network.value)]
+    assert moved == pytest.approx([1e-3, 3e-3], rel=1e-3)
+
+
+def test_it_learns_to_balance() -> None:
+    config = dataclasses.replace(actor_critic.PRESETS["default"], total_steps=40_000, evaluate_every=0)
     assert evaluate(actor_critic.train(config), ENV, episodes=10)["mean"] >= 150
 
 
@@ -101,7 +113,7 @@ def test_resuming_gives_the_same_bits(critic: str, tmp_path: Path, monkeypatch: 
     ("changes", "message"),
     [
         ({"critic": "q"}, "critic='q': use one of state, action"),
-        ({"value_coefficient": -1.0}, "value_coefficient=-1.0: use 0 or more"),
+        ({"critic_rate": 0.0}, "critic_rate=0.0: use a positive number"),
         ({"backbone": "lstm"}, "backbone='lstm': single steps leave nothing to learn a memory from"),
     ],
 )

@@ -96,9 +96,8 @@ def test_a_learnt_baseline_lowers_the_variance() -> None:
     assert 0 < with_baseline < 0.5 * without
 
 
-@pytest.mark.parametrize("preset", list(reinforce.PRESETS))
-def test_it_learns_to_balance(preset: str) -> None:
-    config = dataclasses.replace(reinforce.PRESETS[preset], total_steps=25_000, evaluate_every=0)
+def test_it_learns_to_balance() -> None:
+    config = dataclasses.replace(reinforce.PRESETS["default"], total_steps=25_000, evaluate_every=0)
     assert evaluate(reinforce.train(config), ENV, episodes=10)["mean"] >= 150
 
 
