@@ -36,6 +36,7 @@ class Case:
     goals: dict[str, float]  # dtype -> ratio
 
 
+PPO_STEPS = (64, 128) if SMOKE else (1024, 2048)
 CAR_RACING = ppo.Config(
     env="skidpad/CarRacing-v0",
     lanes=8,
@@ -62,7 +63,7 @@ def peer_ppo(config: ppo.Config) -> Any:
 
 
 CASES = [
-    Case("PPO CarRacing", "ppo", CAR_RACING, peer_ppo, (64, 128) if SMOKE else (1024, 2048), {"float32": 2.7, "bfloat16": 5.0}),
+    Case("PPO CarRacing", "ppo", CAR_RACING, peer_ppo, PPO_STEPS, {"float32": 2.7, "bfloat16": 5.0}),
 ]
 
 
