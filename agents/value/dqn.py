@@ -31,8 +31,7 @@ from torch import nn
 
 from agents.progress import Episodes, Examiner, crossed
 from agents.replay import Replay
-from agents.rollout import Rollout, make_lanes
-from agents.transforms import action_repeat
+from agents.rollout import begin
 from agents.value.agent import Agent, ValueSettings
 from supervised.training.checkpoint import ChunkLog
 from supervised.training.errors import UserError, require
@@ -119,13 +118,13 @@ def train(config: Config, run: Run | None = None) -> Agent:
     """
     run = run or Run.off()
     set_threads(config.threads)
-    lanes = make_lanes(config.env, config.lanes, config.env_kwargs, action_repeat(config.transforms))
-    rollout = Rollout(lanes, config.seed, config.transforms)
-    agent = Agent(config, rollout.env.single_observation_space, rollout.env.single_action_space)
+    rollout = begin(config, run)
+    lanes = rollout.env
+    agent = Agent(config, lanes.single_observation_space, lanes.single_action_space)
     learner = Learner(config, agent)
     replay_log = ChunkLog(run.folder / "checkpoints" / "replay" if run.folder else None)
     replay = Replay(
-        *(config.replay_size, rollout.space, rollout.env.single_action_space, replay_log),
+        *(config.replay_size, rollout.space, lanes.single_action_space, replay_log),
         lanes=config.lanes,
         stack=rollout.stack,
         discount=config.discount,
@@ -133,6 +132,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
         priority_exponent=config.priority_exponent,
         compress=config.compress_replay,
     )
+    run.note(replay.describe())
     rng = generators(config.seed, "replay")["replay"]
     episodes, examiner, step = Episodes(), Examiner(config), 0
 
@@ -172,6 +172,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
         if crossed(before, step, config.evaluate_every) and examiner.solved(agent, run, step):
             break
         run.checkpoint(step, state, config.checkpoint_every)
+    lanes.close()
     run.finish(step, state)
     return agent
 

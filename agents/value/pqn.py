@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from agents.progress import Episodes, Examiner, crossed
-from agents.rollout import Rollout, make_lanes
-from agents.transforms import action_repeat
+from agents.rollout import Rollout, begin
 from agents.value.agent import Agent, ValueSettings
 from supervised.training.errors import UserError, require
 from supervised.training.optimizers import load_optimizer_state, optimizer_state
@@ -92,8 +91,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
     """
     run = run or Run.off()
     set_threads(config.threads)
-    lanes = make_lanes(config.env, config.lanes, config.env_kwargs, action_repeat(config.transforms))
-    rollout = Rollout(lanes, config.seed, config.transforms)
+    rollout = begin(config, run)
+    lanes = rollout.env
     agent = Agent(config, lanes.single_observation_space, lanes.single_action_space)
     learner, episodes, examiner, step = Learner(config, agent), Episodes(), Examiner(config), 0
 

@@ -52,7 +52,8 @@ class Game:
         self.clock[self.started] += 10
         self.observations = self.stack.start(self.frames(), self.started)
         actions = self.rng.integers(3, size=LANES)
-        return Transitions(seen, actions, rewards, following, terminated, truncated, np.ones(LANES, np.bool_), starts)
+        flags = terminated, truncated, np.ones(LANES, np.bool_), starts, self.started
+        return Transitions(seen, actions, rewards, following, *flags)
 
 
 @pytest.mark.parametrize("stack", [1, 4])
