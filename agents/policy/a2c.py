@@ -78,6 +78,20 @@ OPTIMIZERS = {
 
 PRESETS = {
     "default": Config(),
+    # Mnih et al. 2016
+    "breakout": Config(
+        env="skidpad/Atari-Breakout-v0",
+        env_kwargs={"repeat_action_probability": 0.0},
+        life_loss_ends=True,
+        clip_rewards=True,
+        total_steps=4_000_000,
+        lanes=16,
+        backbone="nature_cnn",
+        entropy_coefficient=0.01,
+        evaluate_every=0,
+        log_every=10_000,
+        checkpoint_every=100_000,
+    ),
     "book": Config(
         env="skidpad/CartPole-v0",
         lanes=3,

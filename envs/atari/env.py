@@ -295,11 +295,11 @@ class Atari(BatchedEnv):
             ValueError: also where a game does not come out as it did, as another version of ale-py may play it.
         """
         tape, frames = np.asarray(state.get("tape")), np.asarray(state.get("frames"))
-        whole = tape.dtype == np.uint8 and tape.ndim == 2 and len(tape) == self.num_envs and (tape < emulators.CODES).all()
-        if not (whole and frames.dtype == np.int64 and frames.shape == (self.num_envs,)):
+        rows = tape.dtype == np.uint8 and tape.shape[:-1] == (self.num_envs,)
+        if not (rows and frames.dtype == np.int64 and frames.shape == (self.num_envs,)):
             raise ValueError(f"tape {tape.dtype} {tape.shape} and frames {frames.shape}: one row a lane is needed")
-        if (frames < 0).any() or (frames > tape.shape[1]).any():
-            raise ValueError(f"frames up to {frames.max()} on a tape of {tape.shape[1]}: the state is damaged")
+        if (frames < 0).any() or (frames > tape.shape[1]).any() or (tape >= emulators.CODES).any():
+            raise ValueError(f"frames {frames} and actions up to {tape.max()} on tapes {tape.shape}: they do not fit")
         super().load_state_dict({name: array for name, array in state.items() if name != "tape"})
         self._tapes = [bytearray(row[:count].tobytes()) for row, count in zip(tape, frames, strict=True)]
         self._replay()
