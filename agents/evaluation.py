@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
-from agents.rollout import make_lanes
+from agents.rollout import make_lanes, protocol
 from agents.transforms import FrameStack
 from supervised.training.statistics import summarise
 
@@ -72,9 +72,9 @@ def evaluate(
                 waiting += 1
         observations, _ = batch.reset(seed=seeds, options={"reset_mask": done})  # type: ignore[arg-type]
     batch.close()
-    told = {} if laps is None else {"laps": laps}
-    if protocol := getattr(batch, "protocol", None):
-        told["protocol"] = protocol
+    told: dict[str, Any] = {} if laps is None else {"laps": laps}
+    if text := protocol(batch, getattr(policy.transform, "stack", 1)):
+        told["protocol"] = text
     seeds = [seed, seed + episodes - 1]
     return {**summarise(returns, lengths), "returns": returns.tolist(), "seeds": seeds, **told}
 

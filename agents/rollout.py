@@ -288,10 +288,17 @@ def begin(config: Online, run: Run) -> Rollout:
     """
     lanes = make_lanes(config.env, config.lanes, config.env_kwargs, action_repeat(config.transforms))
     learning = {"life_loss_ends": config.life_loss_ends, "clip_rewards": config.clip_rewards}
-    if protocol := getattr(lanes, "protocol", None):
+    rollout = Rollout(lanes, config.seed, config.transforms, **learning)
+    if text := protocol(lanes, rollout.stack):
         ends = "a lost life ends what is learnt from" if config.life_loss_ends else "only the game's end is one"
-        run.note(f"{protocol}; in learning {ends}, rewards are {'clipped' if config.clip_rewards else 'as they are'}")
-    return Rollout(lanes, config.seed, config.transforms, **learning)
+        run.note(f"{text}; in learning {ends}, rewards are {'clipped' if config.clip_rewards else 'as they are'}")
+    return rollout
+
+
+def protocol(env: VectorEnv[Any, Any, Any], stack: int) -> str | None:
+    """What makes scores of ``env`` comparable, where it says so, of which the agent sees ``stack`` frames at once."""
+    text = getattr(env, "protocol", None)
+    return text if text is None or stack == 1 else f"{text}, of which the agent sees {stack}"
 
 
 class Journal:

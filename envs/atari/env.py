@@ -18,7 +18,7 @@ from envs.single import SingleEnv
 
 CROPS = {"none": None, "book": (34, 194)}
 FRAMES_PER_SECOND = 60
-MOST_POOLED = 2  # frames of a step that an observation shows: sprites that flicker are drawn in every other one
+POOLED = 2  # frames of a step that an observation shows: sprites that flicker are drawn in every other one
 
 
 class Atari(BatchedEnv):
@@ -135,15 +135,15 @@ class Atari(BatchedEnv):
     @property
     def protocol(self) -> str:
         """What makes scores comparable, in one line."""
-        chance = self.repeat_action_probability
+        chance, stack = self.repeat_action_probability, self.fields["pixels"].shape[1]
         parts = [
             f"Atari {title(self.game)}",
-            f"{self.frame_skip} frames a step, the lighter of the last {min(MOST_POOLED, self.frame_skip)}",
+            f"{self.frame_skip} frames a step" + (", the lighter of the last 2" if self.frame_skip > 1 else ""),
             f"sticky actions {chance:g}" if chance else "no sticky actions",
             f"up to {self.noop_max} frames of waiting at the start",
             "fire pressed at the start and after each lost life" if self.fires else "fire left to the agent",
             "rows {} to {}".format(*self._window_rows) if self.crop != "none" else "full frame",
-            f"84 x 84 gray, stack of {self.fields['pixels'].shape[1]}",
+            "84 x 84 gray, " + (f"stacks of {stack}" if stack > 1 else "single frames"),
             "whole games" if self.max_episode_steps is None else f"at most {self.max_episode_steps:,} steps",
         ]
         return ", ".join(parts)
@@ -204,7 +204,7 @@ class Atari(BatchedEnv):
         for frame, action in enumerate(actions, 1):
             points += act(action)
             over = game_over(with_truncation=False)
-            if frame > len(actions) - MOST_POOLED or over:
+            if frame > len(actions) - POOLED or over:
                 self._look(lane)
             if over:
                 break
@@ -260,7 +260,7 @@ class Atari(BatchedEnv):
             self._emulators[lane].restoreSystemState(self._start.state)
             self._tapes[lane] = bytearray()
             # a state that was brought back has no picture yet: two frames draw one
-            self._press(lane, bytes([emulators.NOOP]) * (MOST_POOLED + int(waits[k])))
+            self._press(lane, bytes([emulators.NOOP]) * (POOLED + int(waits[k])))
             if self.fires:
                 self._fire(lane)
             lives[k], held[k], frames[k] = self._emulators[lane].lives(), emulators.NOOP, len(self._tapes[lane])
