@@ -68,6 +68,8 @@ def _main(arguments: list[str]) -> None:
     run = locate(options.run)
     record = read_config(run)
     protocol = f"{env}, {episodes} episodes, greedy, seeds {options.seed} to {result['seeds'][1]}"
+    if "protocol" in result:
+        protocol += f"; {result['protocol']}"
     result |= {"protocol": protocol, "algorithm": record["algorithm"], "seconds": round(wall, 3)}
     result["training"] = read_finished(run)
 

@@ -20,8 +20,7 @@ from agents.policy.networks import Agent, PolicySettings
 from agents.policy.optimization import anneal, descend, measured
 from agents.policy.trajectories import Collector, Minibatch, Trajectories, advantages, minibatches
 from agents.progress import Examiner, crossed
-from agents.rollout import Rollout, make_lanes
-from agents.transforms import action_repeat
+from agents.rollout import begin
 from supervised.training.errors import require
 from supervised.training.optimizers import load_optimizer_state, optimizer_state
 from supervised.training.run import Run
@@ -67,6 +66,25 @@ class Config(PolicySettings):
 
 PRESETS = {
     "default": Config(),
+    # Schulman et al. 2017, with twice the lanes
+    "breakout": Config(
+        env="skidpad/Atari-Breakout-v0",
+        env_kwargs={"repeat_action_probability": 0.0},
+        life_loss_ends=True,
+        clip_rewards=True,
+        total_steps=4_000_000,
+        lanes=16,
+        backbone="nature_cnn",
+        round_steps=128,
+        epochs=4,
+        minibatches=8,
+        learning_rate=2.5e-4,
+        clip=0.1,
+        entropy_coefficient=0.01,
+        evaluate_every=0,
+        log_every=10_000,
+        checkpoint_every=100_000,
+    ),
 }
 
 
@@ -79,8 +97,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
     """
     run = run or Run.off()
     set_threads(config.threads)
-    lanes = make_lanes(config.env, config.lanes, config.env_kwargs, action_repeat(config.transforms))
-    rollout = Rollout(lanes, config.seed, config.transforms)
+    rollout = begin(config, run)
+    lanes = rollout.env
     agent = Agent(config, lanes.single_observation_space, lanes.single_action_space)
     learner, collector, examiner = Learner(config, agent), Collector(config, agent, rollout), Examiner(config)
     step = 0

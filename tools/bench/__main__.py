@@ -50,6 +50,7 @@ BENCHES = {
         "tools.bench.car_racing_expert",
         "mean return of the scripted driver on CarRacing, ours and Gymnasium's, against 900",
     ),
+    "atari": ("tools.bench.atari", "steps/s of 16 lanes of Breakout against Stable-Baselines3 and EnvPool"),
     "imitation": (
         "tools.bench.imitation",
         "preparing frames for behavioral cloning, and an epoch, against the book's pipeline",
