@@ -79,17 +79,12 @@ def _main(arguments: list[str]) -> None:
         name = record["algorithm"]
     assert name is not None
     algorithm = find(name)
-    start = (
-        from_json(algorithm.config, record["config"])
-        if record is not None
-        else preset(_value(arguments, "preset") or "default", name)
-    )
-    options, config = _options(name, algorithm, start, arguments)
     if record is not None:
+        start = from_json(algorithm.config, record["config"])
+        options, config = _options(name, algorithm, start, arguments)
         _resume(Path(str(resumed)), algorithm, start, config, options)
         return
-    if SMOKE:
-        config = _cut(config)
+    options, config = configuration(name, arguments)
     require(options.seeds >= 1, "seeds", options.seeds, "use at least 1")
     configs = [dataclasses.replace(config, seed=config.seed + k) for k in range(options.seeds)]
     for one in configs:
@@ -105,6 +100,13 @@ def _main(arguments: list[str]) -> None:
             progress=not options.quiet,
         )
         _train(algorithm, one, run, options)
+
+
+def configuration(name: str, arguments: list[str]) -> tuple[Door, Any]:
+    """The door's own options, and the configuration of a new training of the algorithm ``name``."""
+    start = preset(_value(arguments, "preset") or "default", name)
+    options, config = _options(name, find(name), start, arguments)
+    return options, _cut(config) if SMOKE else config
 
 
 def _value(arguments: list[str], option: str) -> str | None:
