@@ -27,6 +27,8 @@ USAGE = f"""usage: {PROG} ALGORITHM [--preset NAME] [--env ID] [--seed N] [--run
 SMOKE_BUDGET = {
     "total_steps": 1_500,
     "learning_starts": 200,
+    "replay_size": 100_000,
+    "lanes": 16,
     "episodes": 50,
     "epochs": 1,
     "rounds": 2,

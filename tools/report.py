@@ -106,8 +106,9 @@ def _cell(value: object) -> str:
 def environments() -> str:
     """The registered ids, in the order of registration."""
     rows = []
-    for env_id, spec in gym.registry.items():
-        if not env_id.startswith("skidpad/"):
+    for env_id, spec in list(gym.registry.items()):  # ale-py adds its own when it is needed
+        game = spec.kwargs.get("game", "breakout")  # one stands for all of Atari
+        if not env_id.startswith("skidpad/") or game != "breakout":
             continue
         env: Any = make_lanes(env_id, 1, {})
         spaces = (_space(space) for space in (env.single_action_space, env.single_observation_space))
@@ -176,12 +177,14 @@ def presets(algorithm: ModuleType) -> dict[str, Any]:
     return {"default" if name == "default" else f"`{name}`": one for name, one in algorithm.PRESETS.items()}
 
 
-dqn_settings = settings_table({"default": dqn.PRESETS["default"], "`book-ch8`": dqn.PRESETS["book-ch8"]})
+dqn_settings = settings_table(presets(dqn))
 policy_settings = settings_table(
     {
         "`ppo`": ppo.PRESETS["default"],
+        "`ppo`, `breakout`": ppo.PRESETS["breakout"],
         "`a2c`": a2c.PRESETS["default"],
         "`a2c`, `book`": a2c.PRESETS["book"],
+        "`a2c`, `breakout`": a2c.PRESETS["breakout"],
         "`actor-critic`": actor_critic.PRESETS["default"],
         "`reinforce`": reinforce.PRESETS["default"],
     }

@@ -133,7 +133,8 @@ def test_nothing_stored_is_said(root: Path) -> None:
 def test_every_environment_and_algorithm_is_listed() -> None:
     environments, algorithms = report.environments(), report.algorithms()
     for env_id in gym.registry:
-        assert (f"| `{env_id}` |" in environments) == env_id.startswith("skidpad/")
+        other_game = env_id.startswith("skidpad/Atari-") and "Breakout" not in env_id
+        assert (f"| `{env_id}` |" in environments) == (env_id.startswith("skidpad/") and not other_game)
     for name, (module, summary) in CATALOGUE.items():
         assert (f"| `{name}` | {summary} |" in algorithms) == (module == TABULAR)
     assert "| `skidpad/CartPole-v1` | `Discrete(2)` | `Box((4,), float32)` | 500 | 475.0 |" in environments
@@ -145,9 +146,10 @@ def test_every_setting_has_its_meaning() -> None:
         for field in dataclasses.fields(module.Config):
             assert meanings[field.name].endswith(".")
     table = report.settings_table(report.presets(dqn))()
-    assert f"| `--discount` | `0.99` | `0.9` | {meanings['discount']} |" in table
-    assert f"| `--seed` | `0` |  | {meanings['seed']} |" in table
-    assert '| `--baseline` | - |  |  |  | `"value"` |' in report.policy_settings(), "a setting of one algorithm only"
+    assert f"| `--discount` | `0.99` |  |  |  |  | `0.9` | {meanings['discount']} |" in table
+    assert f"| `--seed` | `0` |  |  |  |  |  | {meanings['seed']} |" in table
+    one_algorithms = '| `--baseline` | - |  |  |  |  |  | `"value"` |'
+    assert one_algorithms in report.policy_settings()
 
 
 @pytest.mark.parametrize(
