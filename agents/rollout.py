@@ -285,7 +285,7 @@ class Journal:
 
     def begin(self, mask: Array, seeds: Sequence[int] | None = None) -> None:
         """Remember the seeds, or without them the generators, of the lanes that are about to be reset."""
-        for lane in np.flatnonzero(mask):
+        for lane in np.flatnonzero(mask).tolist():
             generator = self._envs.envs[lane].unwrapped.np_random.bit_generator
             self._starts[lane] = generator.state if seeds is None else seeds[lane]
             self._actions[lane] = []

@@ -55,7 +55,8 @@ class Interface:
         if not isinstance(action_space, gym.spaces.Discrete | gym.spaces.Box):
             raise UserError(f"evolved networks give discrete actions or a Box, and {config.env} has {action_space}")
         self.transform = Transforms(observation_space, config.transforms)
-        low, high = (bound.ravel().astype(np.float64) for bound in (self.transform.space.low, self.transform.space.high))
+        space = self.transform.space
+        low, high = (bound.ravel().astype(np.float64) for bound in (space.low, space.high))
         bounded = np.isfinite(low) & np.isfinite(high) & (low < high)
         low, high = np.where(bounded, low, -1), np.where(bounded, high, 1)
         self._centre, self._scale = ((low + high) / 2).astype(np.float32), (2 / (high - low)).astype(np.float32)
@@ -84,7 +85,9 @@ class Arena:
         self.config = config
         lanes = config.population * config.episodes_each
         self._env = make_lanes(config.env, lanes, config.env_kwargs, action_repeat(config.transforms))
-        wanted = f"evolution needs one a individual and episode, {lanes}: give a callable that makes single environments"
+        wanted = (
+            f"evolution needs {lanes}, one for each episode of a generation: give a callable that makes single ones"
+        )
         require(self._env.num_envs == lanes, "lanes", self._env.num_envs, wanted)
         self._rollout = Rollout(self._env, config.seed, config.transforms)
         self.spaces = self._env.single_observation_space, self._env.single_action_space

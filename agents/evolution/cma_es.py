@@ -51,6 +51,7 @@ class Config(WeightSettings):
 
 PRESETS = {
     "default": Config(),
+    "mountain-car": Config(env="skidpad/MountainCar-v0"),
 }
 
 

@@ -2,7 +2,7 @@
 
 The genes of an individual are the weights of its network. A generation plays whole episodes, and
 
-    selection   the ``parents`` of highest fitness have children, each as often as any other; ``elites`` live on
+    selection   a share of highest fitness has children, each as often as any other; ``elites`` live on
     crossover   a child takes every gene from one of its two parents, or all genes from one
     mutation    a gene changes by a draw from a normal distribution
 
@@ -10,6 +10,7 @@ make the next one. Nothing but the return counts: there is no gradient, no value
 deep networks so, by mutation alone).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +33,8 @@ __all__ = ["PRESETS", "Agent", "Config", "breed", "train"]
 class Config(WeightSettings):
     """Genetic algorithm: selection, crossover and mutation of the weights of a network."""
 
-    parents: int = 16
-    """Individuals of highest fitness that have children."""
+    survival: float = 0.25
+    """Share of a generation, the one of highest fitness, that has children."""
     elites: int = 4
     """Individuals of highest fitness that live on unchanged."""
     crossover: float = 0.5
@@ -45,16 +46,15 @@ class Config(WeightSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        few = f"use 1 to population ({self.population})"
-        require(1 <= self.parents <= self.population, "parents", self.parents, few)
         require(0 <= self.elites < self.population, "elites", self.elites, f"use 0 to {self.population - 1}")
-        for name in ("crossover", "mutation_rate"):
+        for name in ("survival", "crossover", "mutation_rate"):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "use a number from 0 to 1")
         require(self.mutation_std > 0, "mutation_std", self.mutation_std, "use a positive number")
 
 
 PRESETS = {
     "default": Config(),
+    "mountain-car": Config(env="skidpad/MountainCar-v0"),
 }
 
 
@@ -102,8 +102,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
 def breed(config: Config, genes: Array, fitness: Array, rng: np.random.Generator) -> Array:
     """The next generation ``(population, genes)`` of one with that fitness ``(population,)``; elites come first."""
     ranked = genes[np.argsort(-fitness, kind="stable")]
-    children = config.population - config.elites
-    first, second = ranked[rng.integers(config.parents, size=(2, children))]
+    parents, children = math.ceil(config.survival * config.population) or 1, config.population - config.elites
+    first, second = ranked[rng.integers(parents, size=(2, children))]
     paired = rng.random((children, 1)) < config.crossover
     child = np.where(paired & (rng.random(first.shape) < 0.5), second, first)
     mutates = rng.random(child.shape) < config.mutation_rate

@@ -42,9 +42,7 @@ class Agent:
         transform: see `agents.evaluation.Policy`.
     """
 
-    def __init__(
-        self, config: WeightSettings, observation_space: gym.Space[Any], action_space: gym.Space[Any]
-    ) -> None:
+    def __init__(self, config: WeightSettings, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
         self._interface = Interface(config, observation_space, action_space)
         self.transform = self._interface.transform
         self._shapes = [*itertools.pairwise((self._interface.inputs, *config.hidden, self._interface.outputs))]
