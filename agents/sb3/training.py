@@ -97,8 +97,8 @@ def train(config: Settings, run: Run | None = None) -> Agent:
         model.num_timesteps = saved["step"]
         if isinstance(config, OffPolicy):
             model.learning_starts += saved["step"]
-    left = config.total_steps // config.round * config.round - model.num_timesteps
-    model.learn(left, callback=report, log_interval=None, reset_num_timesteps=saved is None)
+    rounds = (config.total_steps - model.num_timesteps) // config.round  # it would begin a last one beyond the budget
+    model.learn(rounds * config.round, callback=report, log_interval=None, reset_num_timesteps=saved is None)
     lanes.close()
     run.finish(model.num_timesteps, report.state)
     return agent
