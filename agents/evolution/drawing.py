@@ -49,7 +49,7 @@ def draw_network(genome: Genome, inputs: int, outputs: int, run: Run) -> Path:
         axes.set_xlim(-0.6, last + 0.6)
         axes.set_ylim(-tallest / 2 - 0.2, tallest / 2 + 0.2)
         axes.set_axis_off()
-        write_head(axes, heading, f"{details}; {len(hidden)} hidden nodes, {links} connections; dashed: negative")
+        write_head(axes, heading, f"{details}; hidden nodes: {len(hidden)}, connections: {links}; dashed: negative")
     return path
 
 
