@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from supervised.training.errors import UserError
+from supervised.training.errors import UserError, needs_extra
 from supervised.training.memory import available_memory
 
 Array = NDArray[Any]
@@ -49,10 +49,8 @@ class CompressedFrames:
     """`Frames` by LZ4: images with large even areas take a tenth of their size or less."""
 
     def __init__(self, capacity: int, shape: tuple[int, ...], dtype: DTypeLike) -> None:
-        try:
+        with needs_extra("atari"):
             import lz4.block
-        except ModuleNotFoundError as error:
-            raise UserError("compress=True: LZ4 is not installed; pip install 'skidpad[atari]'") from error
         self._codec, self._shape, self._dtype = lz4.block, shape, np.dtype(dtype)
         self._packed: list[bytes] = [b""] * capacity
         self.nbytes = 0

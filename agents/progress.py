@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agents.evaluation import Policy, evaluate
 from agents.rollout import Rollout
-from agents.settings import CONFIRMATION_SEED, VALIDATION_SEED, Online
+from agents.settings import CONFIRMATION_SEED, VALIDATION_SEED, Acting
 from supervised.training.run import Run
 
 Array = NDArray[Any]
@@ -52,7 +52,7 @@ class Episodes:
 class Examiner:
     """Greedy evaluations in the course of training, on seeds of their own, which may end it."""
 
-    def __init__(self, config: Online) -> None:
+    def __init__(self, config: Acting) -> None:
         self._config = config
         env = config.env
         known = gym.spec(env.rpartition(":")[2]).reward_threshold if isinstance(env, str) else None

@@ -8,6 +8,7 @@ from typing import Any
 from supervised.training.errors import UserError, suggest
 
 TABULAR = "agents.tabular.training"
+SB3 = "agents.sb3.algorithms"
 
 #: name -> (module, what it is in one line)
 CATALOGUE: dict[str, tuple[str, str]] = {
@@ -44,6 +45,13 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "ppo": ("agents.policy.ppo", "proximal policy optimization: clipped policy gradients on several passes"),
     "sac": ("agents.policy.sac", "soft actor-critic: continuous actions, return and entropy, from replay"),
     "td3": ("agents.policy.td3", "twin delayed deterministic policy gradient: continuous actions, from replay"),
+    "genetic": ("agents.evolution.genetic", "genetic algorithm: selection, crossover and mutation of network weights"),
+    "cma-es": ("agents.evolution.cma_es", "evolution of network weights by a normal distribution that adapts"),
+    "neat": ("agents.evolution.neat", "evolution of networks whose topology grows"),
+    "sb3-ppo": (SB3, "PPO of Stable-Baselines3"),
+    "sb3-a2c": (SB3, "A2C of Stable-Baselines3"),
+    "sb3-dqn": (SB3, "DQN of Stable-Baselines3"),
+    "sb3-sac": (SB3, "SAC of Stable-Baselines3"),
     "bc": ("agents.imitation.behavioral_cloning", "behavioral cloning: learning a teacher's actions from its episodes"),
     "dagger": (
         "agents.imitation.dagger",

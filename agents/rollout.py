@@ -141,6 +141,11 @@ class Transitions(NamedTuple):
     ended: Array  # (lanes,) bool: so did the episode, which a lost life does not
 
 
+def episode_seeds(rng: np.random.Generator, count: int) -> list[int]:
+    """Seeds of training episodes, beyond those that evaluation uses."""
+    return [int(seed) for seed in rng.integers(2**32, 2**63, count)]
+
+
 class Rollout:
     """``lanes`` environments stepped together.
 
@@ -180,10 +185,9 @@ class Rollout:
         self.finished_returns, self.finished_lengths = np.zeros(0), np.zeros(0, np.int64)
         self.resting = np.zeros(self.lanes, np.bool_)
         self._pending = np.zeros(self.lanes, np.bool_)  # NEXT_STEP: this lane's next step is its reset
-        # beyond the seeds that evaluation uses, and different for every run seed
-        seeds = generators(seed, "lanes")["lanes"].integers(2**32, 2**63, self.lanes)
+        seeds = episode_seeds(generators(seed, "lanes")["lanes"], self.lanes)
         self._journal = Journal(env, seeds) if isinstance(env, SyncVectorEnv) else None
-        observations, infos = env.reset(seed=[int(one) for one in seeds])  # type: ignore[arg-type]
+        observations, infos = env.reset(seed=seeds)  # type: ignore[arg-type]
         told = "life_lost" in infos or not life_loss_ends
         require(told, "life_loss_ends", life_loss_ends, "the environment does not tell of lost lives; use False")
         self.started = np.ones(self.lanes, np.bool_)
@@ -225,12 +229,16 @@ class Rollout:
         ends = terminated, truncated, valid, starts, ended
         return Transitions(observations, actions, rewards, next_observations, *ends)
 
-    def restart(self) -> None:
-        """Begin an episode in every lane, resting or not; those under way are given up."""
+    def restart(self, seeds: Sequence[int] | None = None) -> None:
+        """Begin an episode in every lane, resting or not; those under way are given up.
+
+        Args:
+            seeds: one a lane, such as `episode_seeds`; None: every lane draws on.
+        """
         everywhere = np.ones(self.lanes, np.bool_)
         if self._journal is not None:
-            self._journal.begin(everywhere)
-        raw, _ = self.env.reset()
+            self._journal.begin(everywhere, seeds)
+        raw, _ = self.env.reset(seed=seeds)  # type: ignore[arg-type]
         self.started = everywhere
         self.observations = self._stack.start(self._transform(raw), everywhere)
         for counter in (self.returns, self.lengths, self._pending, self.resting):
@@ -308,9 +316,9 @@ class Journal:
     same generator state and given the same actions is the same episode.
     """
 
-    def __init__(self, env: SyncVectorEnv, seeds: Array) -> None:
+    def __init__(self, env: SyncVectorEnv, seeds: Sequence[int]) -> None:
         self._envs = env
-        self._starts: list[Any] = [int(seed) for seed in seeds]  # a seed, or a generator's state
+        self._starts: list[Any] = list(seeds)  # a seed, or a generator's state
         self._actions: list[list[Any]] = [[] for _ in seeds]
 
     def add(self, actions: Array) -> None:
@@ -318,10 +326,11 @@ class Journal:
         for lane, action in enumerate(actions):
             self._actions[lane].append(np.array(action))
 
-    def begin(self, mask: Array) -> None:
-        """Remember the generators of the lanes that are about to be reset."""
-        for lane in np.flatnonzero(mask):
-            self._starts[lane] = self._envs.envs[lane].unwrapped.np_random.bit_generator.state
+    def begin(self, mask: Array, seeds: Sequence[int] | None = None) -> None:
+        """Remember the seeds, or without them the generators, of the lanes that are about to be reset."""
+        for lane in np.flatnonzero(mask).tolist():
+            generator = self._envs.envs[lane].unwrapped.np_random.bit_generator
+            self._starts[lane] = generator.state if seeds is None else seeds[lane]
             self._actions[lane] = []
 
     def state_dict(self) -> dict[str, Any]:

@@ -73,17 +73,38 @@ class Common:
 
 
 @dataclass(frozen=True)
-class Online(Common):
-    """Settings of every algorithm that trains a network in the environments it acts in."""
+class Acting(Common):
+    """Settings of every algorithm that learns a policy in the environments it acts in, whatever the policy is."""
 
     total_steps: int = 100_000
     """Environment steps of the run, all lanes together; never exceeded."""
+    transforms: tuple[str, ...] = ()
+    """What the policy sees of an observation, in this order: gray, crop:A:B:C:D, resize:H:W, stack:K, repeat:K."""
+    evaluate_every: int = 10_000
+    """Environment steps between greedy evaluations during training, on seeds of their own; 0: none."""
+    evaluate_episodes: int = 10
+    """Episodes of such an evaluation."""
+    stop_return: float | None = None
+    """Training ends when such an evaluation's mean return reaches this and 100 other episodes confirm it; None: the
+    environment's own threshold (Gymnasium's `reward_threshold`, 475 for CartPole-v1), where it has one; inf: never."""
+    threads: int = 1
+    """Threads of torch and numba; small networks are fastest with one."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("total_steps", "evaluate_episodes"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
+        require(self.evaluate_every >= 0, "evaluate_every", self.evaluate_every, "use 0 or more")
+
+
+@dataclass(frozen=True)
+class Online(Acting):
+    """Settings of every algorithm that trains a network by gradients in the environments it acts in."""
+
     lanes: int = 16
     """Environments stepped together."""
     discount: float = 0.99
     """Weight of the next step's value, gamma, 0 to 1."""
-    transforms: tuple[str, ...] = ()
-    """What the network sees of an observation, in this order: gray, crop:A:B:C:D, resize:H:W, stack:K, repeat:K."""
     life_loss_ends: tyro.conf.FlagConversionOff[bool] = False
     """In learning nothing follows a lost life, where the environment tells of them; the episode itself goes on."""
     clip_rewards: tyro.conf.FlagConversionOff[bool] = False
@@ -94,17 +115,8 @@ class Online(Common):
     """Units of the hidden layers of the backbone mlp; of gru and lstm, whose last layer remembers."""
     activation: str = "tanh"
     """Activation of those layers: relu, tanh, elu or silu."""
-    evaluate_every: int = 10_000
-    """Environment steps between greedy evaluations during training, on seeds of their own; 0: none."""
-    evaluate_episodes: int = 10
-    """Episodes of such an evaluation."""
-    stop_return: float | None = None
-    """Training ends when such an evaluation's mean return reaches this and 100 other episodes confirm it; None: the
-    environment's own threshold (Gymnasium's `reward_threshold`, 475 for CartPole-v1), where it has one; inf: never."""
     log_every: int = 1_000
     """Environment steps between lines of metrics."""
-    threads: int = 1
-    """Threads of torch and numba; small networks are fastest with one."""
     dtype: str = "float32"
     """Arithmetic of the network: float32, or bfloat16 (faster on some processors for convolutions)."""
     device: str = "cpu"
@@ -112,9 +124,8 @@ class Online(Common):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("total_steps", "lanes", "evaluate_episodes", "log_every"):
+        for name in ("lanes", "log_every"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
-        require(self.evaluate_every >= 0, "evaluate_every", self.evaluate_every, "use 0 or more")
         require(0 <= self.discount <= 1, "discount", self.discount, "use a number from 0 to 1")
         require(self.dtype in DTYPES, "dtype", self.dtype, f"use one of {', '.join(DTYPES)}")
         room = f"use at least one step of every lane ({self.lanes})"

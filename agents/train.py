@@ -34,6 +34,7 @@ SMOKE_BUDGET = {
     "rounds": 2,
     "round_steps": 40,
     "updates": 1,
+    "population": 8,
     "evaluate_every": 1_024,
     "evaluate_episodes": 2,
     "log_every": 100,

@@ -22,9 +22,11 @@ import gymnasium as gym
 import numpy as np
 
 from agents import evaluate, train
+from agents.evolution import cma_es, genetic, neat
 from agents.policy import a2c, actor_critic, ppo, reinforce, sac, td3
 from agents.registry import CATALOGUE, TABULAR
 from agents.rollout import make_lanes
+from agents.sb3 import algorithms as sb3
 from agents.settings import to_json
 from agents.value import dqn
 from supervised.training.checkpoint import atomic_write
@@ -175,6 +177,12 @@ policy_settings = settings_table(
         "`reinforce`": reinforce.PRESETS["default"],
     }
 )
+
+
+evolution_settings = settings_table(
+    {f"`{name}`": one.PRESETS["default"] for name, one in (("genetic", genetic), ("cma-es", cma_es), ("neat", neat))}
+)
+sb3_settings = settings_table({f"`{name}`": one.presets["default"] for name, one in sb3.ALGORITHMS.items()})
 
 
 def _value(value: object) -> str:
@@ -333,6 +341,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "td3-settings": settings_table(presets(td3)),
     "td3-results": results("td3"),
     "results": overview,
+    "evolution-settings": evolution_settings,
+    "evolution-results": results("genetic", "cma-es", "neat"),
+    "sb3-settings": sb3_settings,
     "bench-results": bench_results,
     "clone-results": clone_results,
     "dagger-rounds": dagger_rounds,

@@ -113,7 +113,7 @@ def overview() -> str:
         minutes = rounded(np.median([one["seconds"] for one in trained]) / 60)
         numbers = map(rounded, (means.mean(), iqm(returns), *interval))
         reference = published.get(first.env.removeprefix("skidpad/"), {}).get(algorithm, "")
-        seeds = f" --seeds {len(means)}" if len(means) > 1 else ""
+        seeds = f" --seeds {len(means)}" if len(means) > 1 else f" --seed {first.seed}" if first.seed else ""
         command = f"`python -m agents.train {algorithm} --preset {name}{seeds}`"
         protocol = first.result["protocol"].partition(", ")[2]
         amounts = (f"{steps:,}", f"{steps * frames(algorithm, name):,}", minutes)

@@ -47,3 +47,12 @@ def writing(path: Path) -> Iterator[None]:
         else:
             remedy = "check the disk and continue with --resume"
         raise UserError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error
+
+
+@contextmanager
+def needs_extra(name: str) -> Iterator[None]:
+    """Raise the `ModuleNotFoundError` of an import in the block as the `UserError` that names the extra to install."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error.name} is not installed: pip install 'skidpad[{name}]'") from error

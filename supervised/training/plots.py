@@ -30,8 +30,8 @@ CURVES = ("episode_return", "delta", "validation_accuracy", "validation_loss")
 LOGARITHMIC = {"delta"}
 EVALUATED = "circles: greedy evaluation"
 LABELS = {
-    "episode_return": "return (mean of the last 100 episodes)",
-    "episode_length": "episode length in steps\n(mean of the last 100 episodes)",
+    "episode_return": "return (mean of the latest episodes)",
+    "episode_length": "episode length in steps\n(mean of the latest episodes)",
     "evaluation_return": "return of greedy episodes",
     "validation_accuracy": "accuracy on\nheld-out episodes",
     "validation_loss": "loss on\nheld-out episodes",
@@ -174,7 +174,7 @@ def draw_curves(
                 axes.plot(steps, _iqm(values), "o", color=colour, markersize=5, markerfacecolor="white")
                 notes += [] if EVALUATED in notes else [EVALUATED]
         _label(axes, metric, _unit(records))
-        _head(axes, *titles(list(records.values()), title))
+        write_head(axes, *titles(list(records.values()), title))
         if len(groups) > 4:
             drawing.legend(title="\n".join(notes), loc="outside right upper", alignment="left")
         elif notes or len(groups) > 1:
@@ -210,7 +210,7 @@ def draw_progress(folder: Path, path: Path, title: str = "") -> None:
             lower.set_ylim(bottom=0)
         _label(upper, "delta", record["unit"] if lower is upper else "")
         heading, details = titles([record], title)
-        _head(upper, heading, details if lower is upper else f"{details}; dotted: the policy is improved")
+        write_head(upper, heading, details if lower is upper else f"{details}; dotted: the policy is improved")
 
 
 def draw_picture(picture: NDArray[np.uint8], path: Path, title: str, subtitle: str) -> None:
@@ -224,7 +224,7 @@ def draw_picture(picture: NDArray[np.uint8], path: Path, title: str, subtitle: s
         axes = drawing.add_axes(place)
         axes.imshow(picture, interpolation="none", aspect="auto")
         axes.set_axis_off()
-        _head(axes, title, subtitle)
+        write_head(axes, title, subtitle)
 
 
 @contextmanager
@@ -315,7 +315,7 @@ def titles(records: Sequence[Mapping[str, Any]], title: str) -> tuple[str, str]:
     return title or " on ".join(shared), ", ".join(details)
 
 
-def _head(axes: Axes, title: str, subtitle: str) -> None:
+def write_head(axes: Axes, title: str, subtitle: str) -> None:
     """Write title and subtitle above the axes."""
     axes.set_title(title, loc="left", fontsize=13, fontweight="bold", pad=24 if subtitle else 10)
     axes.annotate(subtitle, (0, 1), (0, 9), xycoords="axes fraction", textcoords="offset points", color=PALE)

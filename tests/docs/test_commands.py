@@ -28,6 +28,7 @@ GLOSSARIES = {
     "dqn": ("default",),
     "policy-gradients": ("reinforce", "actor-critic", "a2c", "ppo"),
     "continuous-control": ("sac-pendulum", "td3-pendulum"),
+    "evolution": ("genetic", "cma-es", "neat"),
 }
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

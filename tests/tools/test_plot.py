@@ -113,7 +113,7 @@ def test_own_curve_shows_returns_and_evaluations(tmp_path: Path, drawn: Drawn) -
         "dqn on skidpad/CartPole-v1",
         "preset default, seed 3",
         "environment steps",
-        "last 100 episodes",
+        "latest episodes",
         "circles: greedy evaluation",
     ]
     assert [text for text in words if text not in drawn.texts()] == []

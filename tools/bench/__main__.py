@@ -12,7 +12,7 @@ import tyro
 
 from supervised.training.checkpoint import atomic_write
 from supervised.training.doors import door, parse
-from supervised.training.errors import UserError, suggest
+from supervised.training.errors import UserError, needs_extra, suggest
 from tools.bench import driving_test, threads
 from tools.bench.measurement import SMOKE, Measurement
 
@@ -85,10 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options = parse(Options, given, prog=PROG, description=description)
         if options.name not in BENCHES:
             raise UserError(f"unknown benchmark {options.name!r}{suggest(options.name, [*BENCHES, *DOORS])}")
-        try:
+        with needs_extra("bench"):
             module = importlib.import_module(BENCHES[options.name][0])
-        except ModuleNotFoundError as error:
-            raise UserError(f"{options.name} compares with {error.name}: pip install 'skidpad[bench]'") from error
         measurements: list[Measurement] = []
         print(f"{'':44} {'ours':>12} {'peer':>12} {'ratio':>8} {'goal':>6}")
         for one in module.run():

@@ -1,0 +1,1 @@
+"""Evolution: populations of policies, selected by the return of whole episodes."""
