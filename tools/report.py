@@ -169,14 +169,28 @@ dqn_settings = settings_table(presets(dqn))
 policy_settings = settings_table(
     {
         "`ppo`": ppo.PRESETS["default"],
-        "`ppo`, `breakout`": ppo.PRESETS["breakout"],
         "`a2c`": a2c.PRESETS["default"],
         "`a2c`, `book`": a2c.PRESETS["book"],
-        "`a2c`, `breakout`": a2c.PRESETS["breakout"],
         "`actor-critic`": actor_critic.PRESETS["default"],
         "`reinforce`": reinforce.PRESETS["default"],
     }
 )
+
+
+def preset_flags(algorithm: ModuleType) -> Callable[[], str]:
+    """A line a preset: the settings in which it differs from the default."""
+
+    def table() -> str:
+        default, *others = algorithm.PRESETS.items()
+        plain = to_json(default[1])
+        rows = []
+        for name, config in others:
+            values = to_json(config).items()
+            changed = (f"{_flag(key)} {_value(value)}" for key, value in values if value != plain[key])
+            rows.append((f"`{name}`", ", ".join(changed)))
+        return markdown(("preset", "what it sets"), rows)
+
+    return table
 
 
 evolution_settings = settings_table(
@@ -334,6 +348,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "dqn-settings": dqn_settings,
     "dqn-results": results("dqn"),
     "policy-settings": policy_settings,
+    "ppo-presets": preset_flags(ppo),
     "policy-results": results("reinforce", "actor-critic", "a2c", "ppo"),
     "gradient-variance": gradient_variance,
     "sac-settings": settings_table(presets(sac)),
