@@ -8,17 +8,22 @@ measured in float32 and in bfloat16, Stable-Baselines3 in float32, which is all 
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import ale_py
+import gymnasium as gym
 import stable_baselines3
 import torch
-from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.env_util import make_atari_env, make_vec_env
+from stable_baselines3.common.vec_env import VecFrameStack
 
-from agents.policy import ppo
+from agents.policy import a2c, ppo
 from agents.registry import find
+from agents.value import dqn
 from tools.bench.measurement import SMOKE, Measurement, median
 
 THREADS = 2
@@ -36,25 +41,38 @@ class Case:
     goals: dict[str, float]  # dtype -> ratio
 
 
-PPO_STEPS = (64, 128) if SMOKE else (1024, 2048)
-CAR_RACING = ppo.Config(
-    env="skidpad/CarRacing-v0",
-    lanes=8,
-    round_steps=8 if SMOKE else 128,
-    epochs=4,
-    minibatches=4,
-    backbone="nature_cnn",
-    policy="gaussian",
-    threads=THREADS,
-    evaluate_every=0,
-)
+COMMON: dict[str, Any] = {"lanes": 8, "backbone": "nature_cnn", "threads": THREADS, "evaluate_every": 0}
+ROUND = 8 if SMOKE else 128
+STARTS = 80 if SMOKE else 1_000
+PPO: dict[str, Any] = {**COMMON, "round_steps": ROUND, "epochs": 4, "minibatches": 4}
+BREAKOUT: dict[str, Any] = {"env": "skidpad/Atari-Breakout-v0", "life_loss_ends": True, "clip_rewards": True}
+WHOLE: dict[str, Any] = {"env_kwargs": {"repeat_action_probability": 0.0}}
+SINGLE: dict[str, Any] = {
+    "env_kwargs": {"repeat_action_probability": 0.0, "stack": 1},
+    "transforms": ("stack:4",),
+    "replay_size": 20_000,
+}
 
 
-def peer_ppo(config: ppo.Config) -> Any:
-    """PPO on Gymnasium's CarRacing."""
+def cars(config: Any) -> Any:
+    """Gymnasium's CarRacing."""
+    return make_vec_env("CarRacing-v3", n_envs=config.lanes, seed=config.seed)
+
+
+def breakout(config: Any) -> Any:
+    """Breakout under Stable-Baselines3's own preprocessing."""
+    gym.register_envs(ale_py)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is out of date")
+        lanes = make_atari_env("BreakoutNoFrameskip-v4", n_envs=config.lanes, seed=config.seed)
+    return VecFrameStack(lanes, 4)
+
+
+def peer_ppo(lanes: Callable[[Any], Any], config: ppo.Config) -> Any:
+    """PPO with the settings of ours."""
     return stable_baselines3.PPO(
         "CnnPolicy",
-        make_vec_env("CarRacing-v3", n_envs=config.lanes, seed=config.seed),
+        lanes(config),
         n_steps=config.round_steps,
         batch_size=config.round_steps * config.lanes // config.minibatches,
         n_epochs=config.epochs,
@@ -62,8 +80,56 @@ def peer_ppo(config: ppo.Config) -> Any:
     )
 
 
+def peer_a2c(config: a2c.Config) -> Any:
+    """A2C with the settings of ours."""
+    return stable_baselines3.A2C("CnnPolicy", breakout(config), n_steps=config.round_steps, device="cpu")
+
+
+def peer_dqn(config: dqn.Config) -> Any:
+    """DQN with the settings of ours."""
+    return stable_baselines3.DQN(
+        "CnnPolicy",
+        breakout(config),
+        buffer_size=config.replay_size,
+        learning_starts=config.learning_starts,
+        batch_size=config.batch_size,
+        train_freq=config.train_every // config.lanes,
+        gradient_steps=config.updates,
+        target_update_interval=1_000,
+        device="cpu",
+    )
+
+
 CASES = [
-    Case("PPO CarRacing", "ppo", CAR_RACING, peer_ppo, PPO_STEPS, {"float32": 2.7, "bfloat16": 5.0}),
+    Case(
+        *("PPO CarRacing", "ppo", ppo.Config(env="skidpad/CarRacing-v0", **PPO), partial(peer_ppo, cars)),
+        steps=(8 * ROUND, 16 * ROUND),
+        goals={"float32": 2.7, "bfloat16": 5.0},
+    ),
+    Case(
+        *("PPO Breakout", "ppo", ppo.Config(**PPO, **BREAKOUT, **WHOLE), partial(peer_ppo, breakout)),
+        steps=(8 * ROUND, 16 * ROUND),
+        goals={"float32": 2.7, "bfloat16": 5.0},
+    ),
+    Case(
+        *("A2C Breakout", "a2c", a2c.Config(**COMMON, **BREAKOUT, **WHOLE), peer_a2c),
+        steps=(10 * ROUND, 30 * ROUND),
+        goals={"float32": 2.0, "bfloat16": 3.0},
+    ),
+    Case(
+        "DQN Breakout",
+        "dqn",
+        dqn.Config(
+            **{**COMMON, **BREAKOUT, **SINGLE},
+            batch_size=32,
+            learning_starts=STARTS,
+            train_every=8,
+            updates=2,
+        ),
+        peer_dqn,
+        steps=(STARTS + 2 * ROUND, STARTS + 10 * ROUND),
+        goals={"float32": 1.3, "bfloat16": 2.0},
+    ),
 ]
 
 
