@@ -1,9 +1,10 @@
 """Wall time until DQN solves CartPole-v1, against Stable-Baselines3 with RL Zoo's settings for it.
 
 The rule and the clock are those of `tools.bench.until_solved`. RL Zoo's settings (rl-baselines3-zoo,
-hyperparams/dqn.yml, CartPole-v1), the defaults of `agents.sb3`: 50,000 steps, learning rate 2.3e-3, batch 64, buffer 100,000, 1,000 steps before
-learning, discount 0.99, target copied every 10 steps, 128 gradient steps every 256 steps, exploration from 1 to 0.04
-over 16 % of the steps, two layers of 256 units. Here it may take 200,000 steps, of which it explores in the same ones.
+hyperparams/dqn.yml, CartPole-v1) are the defaults of `agents.sb3`: 50,000 steps, learning rate 2.3e-3, batch 64, buffer
+100,000, 1,000 steps before learning, discount 0.99, target copied every 10 steps, 128 gradient steps every 256 steps,
+exploration from 1 to 0.04 over 16 % of the steps, two layers of 256 units. Here it may take 200,000 steps, of which it
+explores in the same ones.
 """
 
 from collections.abc import Iterator
