@@ -17,6 +17,7 @@ from agents.evaluation import Player, Policy, evaluate, playground
 from agents.registry import find
 from agents.rollout import make_lanes
 from agents.settings import FIRST_EVALUATION_SEED, from_json
+from agents.zoo import locate, outputs
 from supervised.training.checkpoint import atomic_write
 from supervised.training.doors import SMOKE, Rules, door, parse
 from supervised.training.errors import UserError, require, writing
@@ -30,8 +31,8 @@ PROG = "python -m agents.evaluate"
 class Options:
     """Options of the command."""
 
-    run: Annotated[Path, tyro.conf.Positional]
-    """The run's folder."""
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The run's folder, or "zoo:NAME", an agent that comes with Skidpad."""
     env: Annotated[str | None, tyro.conf.arg(metavar="ID")] = None
     """Evaluate on this environment instead of the one trained on (any Gymnasium id with the same spaces)."""
     episodes: int = 100
@@ -41,9 +42,9 @@ class Options:
     require: Rules = ()
     """Requirements such as "mean>=475" or "ci95_low>450"; exit code 1 when one is missed."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Where to write the result (default: evaluation.json in the run's folder)."""
+    """Where to write the result (default: evaluation.json in the run's folder; of the zoo's in runs/zoo/NAME)."""
     video: int = 0
-    """Number of episodes to film, into the run's videos/ folder."""
+    """Number of episodes to film, into the folder videos/ beside it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -64,10 +65,13 @@ def _main(arguments: list[str]) -> None:
     started = time.perf_counter()
     result = evaluate(agent, env, kwargs, episodes=episodes, seed=options.seed)
     wall = time.perf_counter() - started
-    record = read_config(options.run)
+    run = locate(options.run)
+    record = read_config(run)
     protocol = f"{env}, {episodes} episodes, greedy, seeds {options.seed} to {result['seeds'][1]}"
+    if "protocol" in result:
+        protocol += f"; {result['protocol']}"
     result |= {"protocol": protocol, "algorithm": record["algorithm"], "seconds": round(wall, 3)}
-    result["training"] = read_finished(options.run)
+    result["training"] = read_finished(run)
 
     low, high = result["ci95"]
     lengths = result["lengths"]
@@ -78,20 +82,25 @@ def _main(arguments: list[str]) -> None:
     if "laps" in result:
         print(f"laps     {result['laps']} / {episodes}")
     print(f"time     {wall:.2f} s")
-    target = options.json or options.run / "evaluation.json"
+    folder = outputs(options.run)
+    target = options.json or folder / "evaluation.json"
     atomic_write(target, json.dumps(result, indent=1) + "\n")
     print(f"written  {target}")
-    for path in film(agent, env, kwargs, options.run / "videos", options.video, options.seed):
+    for path in film(agent, env, kwargs, folder / "videos", options.video, options.seed):
         print(f"video    {path}")
     judge(requirements, result)
 
 
-def load(run: Path, env: str | None = None) -> tuple[Policy, Any, dict[str, Any]]:
+def load(run: str | Path, env: str | None = None) -> tuple[Policy, Any, dict[str, Any]]:
     """The trained agent of a run's newest checkpoint, its environment (or ``env`` instead) and keywords.
+
+    Args:
+        run: a run's folder, or "zoo:NAME".
 
     Raises:
         UserError: no run or checkpoint there, or an environment whose spaces the agent was not trained for.
     """
+    run = locate(run)
     record = read_config(run)
     algorithm = find(record["algorithm"])
     config = from_json(algorithm.config, record["config"])

@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
-from agents.rollout import make_lanes
+from agents.rollout import make_lanes, protocol
 from agents.transforms import FrameStack
 from supervised.training.statistics import summarise
 
@@ -43,7 +43,8 @@ def evaluate(
     Returns:
         ``mean std iqm ci95`` of the undiscounted returns, ``lengths`` (decisions: with ``repeat:K`` a K-th of the
         steps) and ``returns`` (lists, in the order of the seeds) and ``seeds``; where the environment tells of laps,
-        as CarRacing does, ``laps``: the number of episodes that ended with a complete one.
+        as CarRacing does, ``laps``: the number of episodes that ended with a complete one; and where it has one, as
+        Atari games do, its ``protocol``.
     """
     batch = playground(policy, env, min(lanes, episodes), env_kwargs or {})
     player = Player(policy)
@@ -71,7 +72,9 @@ def evaluate(
                 waiting += 1
         observations, _ = batch.reset(seed=seeds, options={"reset_mask": done})  # type: ignore[arg-type]
     batch.close()
-    told = {} if laps is None else {"laps": laps}
+    told: dict[str, Any] = {} if laps is None else {"laps": laps}
+    if text := protocol(batch, getattr(policy.transform, "stack", 1)):
+        told["protocol"] = text
     seeds = [seed, seed + episodes - 1]
     return {**summarise(returns, lengths), "returns": returns.tolist(), "seeds": seeds, **told}
 

@@ -83,6 +83,7 @@ class Replay:
         self.reward_range: tuple[float, float] = (0.0, 0.0)
         self._stack, self._discount, self._n_step = stack, np.float32(discount), n_step
         frame = space.shape if stack == 1 else space.shape[1:]
+        self._compressed = compress
         self._frames: Frames = make_frames(capacity, frame, space.dtype, compress)
         self._columns = {
             "actions": np.zeros((capacity, *(action_space.shape or ())), action_space.dtype),
@@ -105,6 +106,11 @@ class Replay:
         """Memory of all rows; of compressed frames only what those take that are there."""
         tree = 0 if self._tree is None else self._tree.nbytes
         return self._frames.nbytes + sum(column.nbytes for column in self._columns.values()) + self._after.nbytes + tree
+
+    def describe(self) -> str:
+        """Its size, for a run's notes."""
+        packed = " and its frames, compressed" if self._compressed else ""
+        return f"replay memory: {self.capacity:,} transitions, {self.nbytes / 2**30:.2g} GiB{packed}"
 
     def __len__(self) -> int:
         return min(self.added, self.capacity)

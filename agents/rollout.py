@@ -15,8 +15,10 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
 import envs  # noqa: F401 - registers skidpad/*
-from agents.transforms import FrameStack, Transforms
-from supervised.training.errors import UserError, suggest
+from agents.settings import Online
+from agents.transforms import FrameStack, Transforms, action_repeat
+from supervised.training.errors import UserError, require, suggest
+from supervised.training.run import Run
 from supervised.training.seeding import generators
 
 Array = NDArray[Any]
@@ -130,12 +132,13 @@ class Transitions(NamedTuple):
 
     observations: Array  # (lanes, *observation)
     actions: Array  # (lanes, *action)
-    rewards: Array  # (lanes,)
+    rewards: Array  # (lanes,): to learn from, clipped where that is asked for
     next_observations: Array  # (lanes, *observation)
-    terminated: Array  # (lanes,) bool
+    terminated: Array  # (lanes,) bool: nothing follows; a terminal state, or a lost life where that ends
     truncated: Array  # (lanes,) bool
     valid: Array  # (lanes,) bool: False where the environment spent the step on a reset
     starts: Array  # (lanes,) bool: the observation is the first of its episode
+    ended: Array  # (lanes,) bool: so did the episode, which a lost life does not
 
 
 def episode_seeds(rng: np.random.Generator, count: int) -> list[int]:
@@ -148,6 +151,9 @@ class Rollout:
 
     Args:
         transforms: names of `agents.transforms`; ``repeat:K`` is the business of `make_lanes`.
+        life_loss_ends: transitions that lose a life (``infos["life_lost"]``) are ``terminated``, though episodes, their
+            returns and their stacks of frames go on.
+        clip_rewards: the rewards of transitions are -1, 0 or 1; those of returns are not.
 
     Attributes:
         space, stack: the observation space that networks see (after `agents.transforms`), and of how many frames.
@@ -159,8 +165,17 @@ class Rollout:
             the episodes that ended at the last step.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any], seed: int, transforms: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any],
+        seed: int,
+        transforms: Sequence[str] = (),
+        *,
+        life_loss_ends: bool = False,
+        clip_rewards: bool = False,
+    ) -> None:
         self.env = env
+        self._life_loss_ends, self._clip_rewards = life_loss_ends, clip_rewards
         self.lanes = env.num_envs
         self._transform = Transforms(env.single_observation_space, transforms)
         self.space, self.stack = self._transform.space, self._transform.stack
@@ -172,7 +187,9 @@ class Rollout:
         self._pending = np.zeros(self.lanes, np.bool_)  # NEXT_STEP: this lane's next step is its reset
         seeds = episode_seeds(generators(seed, "lanes")["lanes"], self.lanes)
         self._journal = Journal(env, seeds) if isinstance(env, SyncVectorEnv) else None
-        observations, _ = env.reset(seed=seeds)  # type: ignore[arg-type]
+        observations, infos = env.reset(seed=seeds)  # type: ignore[arg-type]
+        told = "life_lost" in infos or not life_loss_ends
+        require(told, "life_loss_ends", life_loss_ends, "the environment does not tell of lost lives; use False")
         self.started = np.ones(self.lanes, np.bool_)
         self.observations = self._stack.start(self._transform(observations), self.started)
 
@@ -205,7 +222,12 @@ class Rollout:
         ended = done & valid
         self.finished_returns, self.finished_lengths = self.returns[ended], self.lengths[ended]
         self.returns[ended], self.lengths[ended] = 0.0, 0
-        return Transitions(observations, actions, rewards, next_observations, terminated, truncated, valid, starts)
+        if self._life_loss_ends:
+            terminated = terminated | infos["life_lost"]
+        if self._clip_rewards:
+            rewards = np.sign(rewards)
+        ends = terminated, truncated, valid, starts, ended
+        return Transitions(observations, actions, rewards, next_observations, *ends)
 
     def restart(self, seeds: Sequence[int] | None = None) -> None:
         """Begin an episode in every lane, resting or not; those under way are given up.
@@ -264,6 +286,27 @@ class Rollout:
         self.returns, self.lengths, self._pending, self.started = (
             np.array(state[name]) for name in ("returns", "lengths", "pending", "started")
         )
+
+
+def begin(config: Online, run: Run) -> Rollout:
+    """The lanes of a run, at their first observations; notes the environment's protocol, where it has one.
+
+    Raises:
+        UserError: an unknown environment, or settings that do not fit it.
+    """
+    lanes = make_lanes(config.env, config.lanes, config.env_kwargs, action_repeat(config.transforms))
+    learning = {"life_loss_ends": config.life_loss_ends, "clip_rewards": config.clip_rewards}
+    rollout = Rollout(lanes, config.seed, config.transforms, **learning)
+    if text := protocol(lanes, rollout.stack):
+        ends = "a lost life ends what is learnt from" if config.life_loss_ends else "only the game's end is one"
+        run.note(f"{text}; in learning {ends}, rewards are {'clipped' if config.clip_rewards else 'as they are'}")
+    return rollout
+
+
+def protocol(env: VectorEnv[Any, Any, Any], stack: int) -> str | None:
+    """What makes scores of ``env`` comparable, where it says so, of which the agent sees ``stack`` frames at once."""
+    text = getattr(env, "protocol", None)
+    return text if text is None or stack == 1 else f"{text}, of which the agent sees {stack}"
 
 
 class Journal:

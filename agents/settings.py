@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from supervised.training.errors import UserError, require
@@ -104,6 +105,10 @@ class Online(Acting):
     """Environments stepped together."""
     discount: float = 0.99
     """Weight of the next step's value, gamma, 0 to 1."""
+    life_loss_ends: tyro.conf.FlagConversionOff[bool] = False
+    """In learning nothing follows a lost life, where the environment tells of them; the episode itself goes on."""
+    clip_rewards: tyro.conf.FlagConversionOff[bool] = False
+    """Learn from -1, 0 or 1 in place of rewards; returns are counted as they are."""
     backbone: str = "mlp"
     """Network between observation and head, a name in `supervised.backbones`."""
     hidden: tuple[int, ...] = (64, 64)

@@ -27,6 +27,8 @@ USAGE = f"""usage: {PROG} ALGORITHM [--preset NAME] [--env ID] [--seed N] [--run
 SMOKE_BUDGET = {
     "total_steps": 1_500,
     "learning_starts": 200,
+    "replay_size": 100_000,
+    "lanes": 16,
     "episodes": 50,
     "epochs": 1,
     "rounds": 2,
@@ -80,17 +82,12 @@ def _main(arguments: list[str]) -> None:
         name = record["algorithm"]
     assert name is not None
     algorithm = find(name)
-    start = (
-        from_json(algorithm.config, record["config"])
-        if record is not None
-        else preset(_value(arguments, "preset") or "default", name)
-    )
-    options, config = _options(name, algorithm, start, arguments)
     if record is not None:
+        start = from_json(algorithm.config, record["config"])
+        options, config = _options(name, algorithm, start, arguments)
         _resume(Path(str(resumed)), algorithm, start, config, options)
         return
-    if SMOKE:
-        config = _cut(config)
+    options, config = configuration(name, arguments)
     require(options.seeds >= 1, "seeds", options.seeds, "use at least 1")
     configs = [dataclasses.replace(config, seed=config.seed + k) for k in range(options.seeds)]
     for one in configs:
@@ -106,6 +103,13 @@ def _main(arguments: list[str]) -> None:
             progress=not options.quiet,
         )
         _train(algorithm, one, run, options)
+
+
+def configuration(name: str, arguments: list[str]) -> tuple[Door, Any]:
+    """The door's own options, and the configuration of a new training of the algorithm ``name``."""
+    start = preset(_value(arguments, "preset") or "default", name)
+    options, config = _options(name, find(name), start, arguments)
+    return options, _cut(config) if SMOKE else config
 
 
 def _value(arguments: list[str], option: str) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from envs.atari.games import GAMES, title
 from envs.caches import drop_stale
 
 drop_stale(Path(__file__).parent)
@@ -38,3 +39,5 @@ _register("Blackjack-v0", "toy.blackjack:Blackjack")
 _register("JacksCarRental-v0", "toy.jacks_car_rental:JacksCarRental")
 _register("GamblersProblem-v0", "toy.gamblers_problem:GamblersProblem")
 _register("FourState-v0", "toy.four_state:FourState")
+for game in GAMES:
+    _register(f"Atari-{title(game)}-v0", "atari.env:Atari", game=game)

@@ -15,6 +15,7 @@ COMMANDS = {
     "record": ("tools.record", "record demonstrations: with keys, from a driver, from files of others"),
     "play": ("tools.play", "show a run or demonstrations in a window or as a video; verify a recording"),
     "plot": ("tools.plot", "draw runs: curves, values over a grid, progress of dynamic programming"),
+    "export": ("tools.export", "copy of a run what evaluating and playing its agent need"),
     "bench": ("tools.bench.__main__", "measure speed against other libraries"),
     "report": ("tools.report", "write the generated tables of the documentation"),
 }

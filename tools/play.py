@@ -19,6 +19,7 @@ from agents.imitation.demonstrations import Demonstrations, load
 from agents.imitation.episodes import Episode, Recording, leaves
 from agents.rollout import make_lanes
 from agents.settings import FIRST_EVALUATION_SEED
+from agents.zoo import locate
 from supervised.training.doors import SMOKE, door, parse
 from supervised.training.errors import UserError, require
 from tools.window import Window
@@ -34,7 +35,7 @@ class Options:
     """Options of the command."""
 
     what: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|DATASET")]
-    """A run's folder, or demonstrations: a folder or the id of a Minari data set."""
+    """A run's folder or "zoo:NAME", or demonstrations: a folder or the id of a Minari data set."""
     episode: int | None = None
     """Which episode: of a data set from 0 (default: all); a run plays the episode of seed 10,000 + K (default: 0)."""
     video: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def play(options: Options) -> None:
     """Show, film or verify."""
-    is_run = (Path(options.what) / "config.json").exists()
+    is_run = (locate(options.what) / "config.json").exists()
     if options.verify:
         require(not is_run, "verify", options.what, "it is a run: give a data set of demonstrations")
         verify(load(options.what), options.episode)
@@ -71,7 +72,7 @@ Frame = tuple[NDArray[np.uint8], str]  # a picture (height, width, 3), and what 
 
 def run_frames(options: Options) -> tuple[Iterator[Frame], float]:
     """The pictures of a greedy episode of a run's agent, and their rate (1/s)."""
-    policy, env, kwargs = load_run(Path(options.what))
+    policy, env, kwargs = load_run(options.what)
     batch = playground(policy, env, 1, {**kwargs, "render_mode": "rgb_array"})
     episode = options.episode or 0
     require(episode >= 0, "episode", episode, "use 0 or more")

@@ -121,7 +121,7 @@ def record(options: Options) -> None:
         episodes = min(episodes, 2)  # cloning holds one of them out
     env_kwargs, policy = options.env_kwargs, None
     if options.driver is not None and options.driver not in EXPERTS:
-        policy, _, trained_with = load_run(Path(options.driver), options.env)
+        policy, _, trained_with = load_run(options.driver, options.env)
         env_kwargs = env_kwargs or trained_with
     own: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED, "copy": True}
     shown = {} if options.driver else {"render_mode": "rgb_array"}

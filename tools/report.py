@@ -12,9 +12,8 @@ import math
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -36,12 +35,13 @@ from supervised.training.errors import UserError, suggest
 from supervised.training.statistics import bootstrap_ci, iqm
 from tools import plot
 from tools.bench.__main__ import BENCHES
+from tools.results import overview, results
+from tools.tables import markdown, rounded
 
 PROG = "python -m tools.report"
 DESCRIPTION = "Write the generated tables of README.md and docs/ anew."
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-Rows = Iterable[Sequence[object]]
 
 
 @dataclass(frozen=True)
@@ -91,25 +91,12 @@ def rendered() -> Iterator[tuple[Path, str]]:
         yield page, BLOCK.sub(table, text)
 
 
-def markdown(head: Sequence[str], rows: Rows) -> str:
-    """A table; numbers are aligned to the right."""
-    cells = [list(row) for row in rows]
-    if not cells:
-        return "*No measurements are stored yet.*\n"
-    numeric = [all(isinstance(row[k], int | float) or row[k] == "" for row in cells) for k in range(len(head))]
-    lines = [head, ["---:" if right else "---" for right in numeric], *cells]
-    return "".join(f"| {' | '.join(_cell(cell) for cell in line)} |\n" for line in lines)
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
-
-
 def environments() -> str:
     """The registered ids, in the order of registration."""
     rows = []
-    for env_id, spec in gym.registry.items():
-        if not env_id.startswith("skidpad/"):
+    for env_id, spec in list(gym.registry.items()):  # ale-py adds its own when it is needed
+        game = spec.kwargs.get("game", "breakout")  # one stands for all of Atari
+        if not env_id.startswith("skidpad/") or game != "breakout":
             continue
         env: Any = make_lanes(env_id, 1, {})
         spaces = (_space(space) for space in (env.single_action_space, env.single_observation_space))
@@ -178,7 +165,7 @@ def presets(algorithm: ModuleType) -> dict[str, Any]:
     return {"default" if name == "default" else f"`{name}`": one for name, one in algorithm.PRESETS.items()}
 
 
-dqn_settings = settings_table({"default": dqn.PRESETS["default"], "`book-ch8`": dqn.PRESETS["book-ch8"]})
+dqn_settings = settings_table(presets(dqn))
 policy_settings = settings_table(
     {
         "`ppo`": ppo.PRESETS["default"],
@@ -188,6 +175,22 @@ policy_settings = settings_table(
         "`reinforce`": reinforce.PRESETS["default"],
     }
 )
+
+
+def preset_flags(algorithm: ModuleType) -> Callable[[], str]:
+    """A line a preset: the settings in which it differs from the default."""
+
+    def table() -> str:
+        default, *others = algorithm.PRESETS.items()
+        plain = to_json(default[1])
+        rows = []
+        for name, config in others:
+            values = to_json(config).items()
+            changed = (f"{_flag(key)} {_value(value)}" for key, value in values if value != plain[key])
+            rows.append((f"`{name}`", ", ".join(changed)))
+        return markdown(("preset", "what it sets"), rows)
+
+    return table
 
 
 evolution_settings = settings_table(
@@ -215,62 +218,6 @@ def options(kind: type) -> Callable[[], str]:
         return markdown(("option", "meaning"), ((one, meanings[name]) for one, name in zip(shown, names, strict=True)))
 
     return table
-
-
-def results(*algorithms: str) -> Callable[[], str]:
-    """Stored evaluations ``ALGORITHM-PRESET-sSEED.json``: a line a run, and one for all seeds of a preset."""
-
-    def table() -> str:
-        stored = sorted(
-            (f"`{match[1]}`" if len(algorithms) == 1 else f"`{algorithm}` `{match[1]}`", int(match[2]), path)
-            for algorithm in algorithms
-            for path in (ROOT / "docs" / "measurements").glob(f"{algorithm}-*.json")
-            if (match := re.fullmatch(rf"{algorithm}-(.+)-s(\d+)", path.stem))
-        )
-        rows: list[tuple[object, ...]] = []
-        for preset, group in groupby(stored, key=lambda one: one[0]):
-            evaluations = [(seed, json.loads(path.read_text())) for _, seed, path in group]
-            rows += [_run_row(preset, seed, one) for seed, one in evaluations]
-            if len(evaluations) > 1:
-                rows.append(_preset_row(preset, evaluations))
-        numbers = ("episodes", "mean", "95 % low", "high", "IQM", "std")
-        return markdown(("preset", "environment", "seed", "steps", "seconds", *numbers, "solved"), rows)
-
-    return table
-
-
-def _run_row(preset: str, seed: int, one: dict[str, Any]) -> tuple[object, ...]:
-    env, episodes = one["protocol"].partition(",")[0], len(one["lengths"])
-    numbers = map(_round, (one["mean"], *one["ci95"], one["iqm"], one["std"]))
-    trained = one.get("training")
-    budget = (f"{trained['step']:,}", f"{trained['seconds']:.0f}") if trained else ("", "")
-    return (preset, f"`{env}`", seed, *budget, episodes, *numbers, _solved([(seed, one)]))
-
-
-def _preset_row(preset: str, evaluations: Sequence[tuple[int, dict[str, Any]]]) -> tuple[object, ...]:
-    env = evaluations[0][1]["protocol"].partition(",")[0]
-    means = np.array([one["mean"] for _, one in evaluations])
-    returns = np.concatenate([one["returns"] for _, one in evaluations])
-    numbers = map(_round, (means.mean(), *bootstrap_ci(means), iqm(returns), means.std(ddof=1)))
-    which = (f"**{preset}**", f"`{env}`", f"all {len(evaluations)}", "", "", len(returns))
-    return (*which, *numbers, _solved(evaluations))
-
-
-dqn_results, policy_results = results("dqn"), results("reinforce", "actor-critic", "a2c", "ppo")
-
-
-def _round(number: float) -> float:
-    return round(float(number), 1)
-
-
-def _solved(results: Sequence[tuple[int, dict[str, Any]]]) -> str:
-    """How many runs reach the threshold of their environment."""
-    env = results[0][1]["protocol"].partition(",")[0]
-    threshold = gym.spec(env).reward_threshold
-    if threshold is None:
-        return ""
-    reached = sum(one["mean"] >= threshold for _, one in results)
-    return f"{reached} of {len(results)}" if len(results) > 1 else ("yes" if reached else "no")
 
 
 CLONE_GOALS = {("bc", "frame"): 650, ("dagger", "frame"): 780, ("bc", "stack4"): 850, ("dagger", "stack4"): 900}
@@ -306,13 +253,13 @@ def clone_results() -> str:
             other: tuple[object, ...] = ("", "")
             if gymnasium:
                 difference = np.abs(np.subtract(ours["returns"], gymnasium["returns"])).max()
-                other = (_round(gymnasium["mean"]), float(difference))
-            numbers = map(_round, (ours["mean"], *ours["ci95"], ours["iqm"]))
+                other = (rounded(gymnasium["mean"]), float(difference))
+            numbers = map(rounded, (ours["mean"], *ours["ci95"], ours["iqm"]))
             reached = _yes(ours["mean"] >= goal)
             rows.append((f"`{algorithm}`", f"`{preset}`", seed, minutes, *numbers, laps, *other, goal, reached))
         means = np.array([clone.ours["mean"] for clone in clones])
         returns = np.concatenate([clone.ours["returns"] for clone in clones])
-        numbers = map(_round, (means.mean(), *bootstrap_ci(means), iqm(returns)))
+        numbers = map(rounded, (means.mean(), *bootstrap_ci(means), iqm(returns)))
         laps = f"{sum(clone.ours['laps'] for clone in clones)} / {len(returns)}"
         reached = f"{(means >= goal).sum()} of {len(clones)}"
         which = (f"**`{algorithm}`**", f"**`{preset}`**", f"all {len(clones)}", "")
@@ -326,7 +273,7 @@ def dagger_rounds() -> str:
     rows = []
     for path in sorted((ROOT / "docs" / "measurements").glob("dagger-*.jsonl")):
         for one in map(json.loads, path.read_text().splitlines()):
-            drive = _round(one["episode_return"]) if "episode_return" in one else ""
+            drive = rounded(one["episode_return"]) if "episode_return" in one else ""
             error = round(one["visited_steering_error"], 3) if "visited_steering_error" in one else ""
             preset = f"`{path.stem.split('-')[1]}`"
             rows.append((preset, one["step"], one["learner_states"], one["examples"], drive, error))
@@ -399,14 +346,16 @@ TABLES: dict[str, Callable[[], str]] = {
     "evaluate-options": options(evaluate.Options),
     "plot-options": options(plot.Options),
     "dqn-settings": dqn_settings,
-    "dqn-results": dqn_results,
+    "dqn-results": results("dqn"),
     "policy-settings": policy_settings,
-    "policy-results": policy_results,
+    "ppo-presets": preset_flags(ppo),
+    "policy-results": results("reinforce", "actor-critic", "a2c", "ppo"),
     "gradient-variance": gradient_variance,
     "sac-settings": settings_table(presets(sac)),
     "sac-results": results("sac"),
     "td3-settings": settings_table(presets(td3)),
     "td3-results": results("td3"),
+    "results": overview,
     "evolution-settings": evolution_settings,
     "evolution-results": results("genetic", "cma-es", "neat"),
     "sb3-settings": sb3_settings,

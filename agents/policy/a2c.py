@@ -31,8 +31,7 @@ from agents.policy.networks import Agent, PolicySettings
 from agents.policy.optimization import anneal, descend
 from agents.policy.trajectories import Collector, Minibatch, Trajectories, advantages, minibatch
 from agents.progress import Examiner, crossed
-from agents.rollout import Rollout, make_lanes
-from agents.transforms import action_repeat
+from agents.rollout import begin
 from supervised.training.errors import require
 from supervised.training.optimizers import load_optimizer_state, optimizer_state
 from supervised.training.run import Run
@@ -79,6 +78,20 @@ OPTIMIZERS = {
 
 PRESETS = {
     "default": Config(),
+    # Mnih et al. 2016
+    "breakout": Config(
+        env="skidpad/Atari-Breakout-v0",
+        env_kwargs={"repeat_action_probability": 0.0},
+        life_loss_ends=True,
+        clip_rewards=True,
+        total_steps=4_000_000,
+        lanes=16,
+        backbone="nature_cnn",
+        entropy_coefficient=0.01,
+        evaluate_every=0,
+        log_every=10_000,
+        checkpoint_every=100_000,
+    ),
     "book": Config(
         env="skidpad/CartPole-v0",
         lanes=3,
@@ -107,8 +120,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
     """
     run = run or Run.off()
     set_threads(config.threads)
-    lanes = make_lanes(config.env, config.lanes, config.env_kwargs, action_repeat(config.transforms))
-    rollout = Rollout(lanes, config.seed, config.transforms)
+    rollout = begin(config, run)
+    lanes = rollout.env
     agent = Agent(config, lanes.single_observation_space, lanes.single_action_space)
     learner, collector, examiner = Learner(config, agent), Collector(config, agent, rollout), Examiner(config)
     step = full_episodes = 0

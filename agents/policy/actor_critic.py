@@ -32,8 +32,7 @@ from agents.policy.networks import Agent, PolicySettings
 from agents.policy.optimization import anneal, descend
 from agents.policy.trajectories import Rewards
 from agents.progress import Episodes, Examiner, crossed
-from agents.rollout import Rollout, Transitions, make_lanes
-from agents.transforms import action_repeat
+from agents.rollout import Transitions, begin
 from supervised.backbones import RECURRENT
 from supervised.training.errors import require
 from supervised.training.optimizers import load_optimizer_state, optimizer_state
@@ -84,8 +83,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
     """
     run = run or Run.off()
     set_threads(config.threads)
-    lanes = make_lanes(config.env, config.lanes, config.env_kwargs, action_repeat(config.transforms))
-    rollout = Rollout(lanes, config.seed, config.transforms)
+    rollout = begin(config, run)
+    lanes = rollout.env
     agent = Agent(config, lanes.single_observation_space, lanes.single_action_space)
     learner, rewards = Learner(config, agent), Rewards(config, config.lanes)
     memory, episodes, examiner, step = agent.initial_state(config.lanes), Episodes(), Examiner(config), 0

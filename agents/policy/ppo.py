@@ -20,8 +20,7 @@ from agents.policy.networks import Agent, PolicySettings
 from agents.policy.optimization import anneal, descend, measured
 from agents.policy.trajectories import Collector, Minibatch, Trajectories, advantages, minibatches
 from agents.progress import Examiner, crossed
-from agents.rollout import Rollout, make_lanes
-from agents.transforms import action_repeat
+from agents.rollout import begin
 from supervised.training.errors import require
 from supervised.training.optimizers import load_optimizer_state, optimizer_state
 from supervised.training.run import Run
@@ -67,6 +66,98 @@ class Config(PolicySettings):
 
 PRESETS = {
     "default": Config(),
+    # pictures are drawn roughly for training; Gymnasium's own serve as well. The whole picture, as its panel shows the
+    # speed; it ends when the mean over validation tracks is high, since later policies drive faster than they can
+    "car-racing": Config(
+        env="skidpad/CarRacing-v0",
+        env_kwargs={"renderer": "fast"},
+        transforms=("gray", "resize:48:48", "stack:3", "repeat:6"),
+        total_steps=1_500_000,
+        lanes=32,
+        backbone="nature_cnn",
+        policy="beta",
+        round_steps=128,
+        epochs=4,
+        minibatches=16,
+        learning_rate=3e-4,
+        normalize_rewards=True,
+        evaluate_every=30_000,
+        evaluate_episodes=48,
+        stop_return=900.0,
+        log_every=10_000,
+        checkpoint_every=100_000,
+        dtype="bfloat16",
+    ),
+    # the lanes see neither the cart's speed nor the pole's: what the network remembers must tell
+    "memory": Config(
+        env_kwargs={"velocities": False},
+        backbone="gru",
+        total_steps=500_000,
+        discount=0.98,
+        gae_lambda=0.8,
+        normalize_observations=True,
+        evaluate_every=25_000,
+    ),
+    "no-memory": Config(
+        env_kwargs={"velocities": False},
+        total_steps=500_000,
+        discount=0.98,
+        gae_lambda=0.8,
+        normalize_observations=True,
+        evaluate_every=25_000,
+    ),
+    "mountain-car": Config(
+        env="skidpad/MountainCar-v0",
+        total_steps=500_000,
+        round_steps=16,
+        epochs=4,
+        gae_lambda=0.98,
+        normalize_observations=True,
+        normalize_rewards=True,
+        evaluate_every=0,
+    ),
+    "acrobot": Config(
+        env="Acrobot-v1",
+        total_steps=500_000,
+        round_steps=128,
+        epochs=4,
+        minibatches=8,
+        gae_lambda=0.94,
+        normalize_observations=True,
+        normalize_rewards=True,
+        evaluate_every=0,
+    ),
+    "lunar-lander": Config(
+        env="LunarLander-v3",
+        total_steps=2_000_000,
+        discount=0.999,
+        round_steps=512,
+        epochs=4,
+        minibatches=64,
+        gae_lambda=0.98,
+        learning_rate=3e-4,
+        entropy_coefficient=0.01,
+        evaluate_every=0,
+    ),
+    # Schulman et al. 2017, with twice the lanes
+    "breakout": Config(
+        env="skidpad/Atari-Breakout-v0",
+        env_kwargs={"repeat_action_probability": 0.0},
+        life_loss_ends=True,
+        clip_rewards=True,
+        total_steps=4_000_000,
+        lanes=16,
+        backbone="nature_cnn",
+        round_steps=128,
+        epochs=4,
+        minibatches=8,
+        learning_rate=2.5e-4,
+        clip=0.1,
+        entropy_coefficient=0.01,
+        evaluate_every=0,
+        log_every=10_000,
+        checkpoint_every=100_000,
+    ),
 }
 
 
@@ -79,8 +170,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
     """
     run = run or Run.off()
     set_threads(config.threads)
-    lanes = make_lanes(config.env, config.lanes, config.env_kwargs, action_repeat(config.transforms))
-    rollout = Rollout(lanes, config.seed, config.transforms)
+    rollout = begin(config, run)
+    lanes = rollout.env
     agent = Agent(config, lanes.single_observation_space, lanes.single_action_space)
     learner, collector, examiner = Learner(config, agent), Collector(config, agent, rollout), Examiner(config)
     step = 0

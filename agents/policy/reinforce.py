@@ -29,8 +29,7 @@ from agents.policy.networks import ActorCritic, Agent, PolicySettings
 from agents.policy.optimization import anneal, descend
 from agents.policy.trajectories import Collector, Trajectories, advantages, minibatch
 from agents.progress import Examiner, crossed
-from agents.rollout import Rollout, make_lanes
-from agents.transforms import action_repeat
+from agents.rollout import begin
 from supervised.training.errors import require
 from supervised.training.optimizers import load_optimizer_state, optimizer_state
 from supervised.training.run import Run
@@ -81,8 +80,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
     """
     run = run or Run.off()
     set_threads(config.threads)
-    lanes = make_lanes(config.env, config.lanes, config.env_kwargs, action_repeat(config.transforms))
-    rollout = Rollout(lanes, config.seed, config.transforms)
+    rollout = begin(config, run)
+    lanes = rollout.env
     agent = Agent(config, lanes.single_observation_space, lanes.single_action_space)
     learner, collector, examiner = Learner(config, agent), Collector(config, agent, rollout), Examiner(config)
     step = 0

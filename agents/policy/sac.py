@@ -28,8 +28,7 @@ from agents.policy.distributions import Squashed
 from agents.policy.off_policy import Batch, Critics, OffPolicySettings, descend, draw, follow, refuse_divergence
 from agents.progress import Episodes, Examiner, crossed
 from agents.replay import Replay
-from agents.rollout import Rollout, make_lanes
-from agents.transforms import action_repeat
+from agents.rollout import begin
 from supervised.training.checkpoint import ChunkLog
 from supervised.training.errors import require
 from supervised.training.optimizers import load_optimizer_state, optimizer_state
@@ -124,8 +123,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
     """
     run = run or Run.off()
     set_threads(config.threads, config.matmul_precision)
-    lanes = make_lanes(config.env, config.lanes, config.env_kwargs, action_repeat(config.transforms))
-    rollout = Rollout(lanes, config.seed, config.transforms)
+    rollout = begin(config, run)
+    lanes = rollout.env
     agent = Agent(config, lanes.single_observation_space, lanes.single_action_space)
     learner = Learner(config, agent)
     replay_log = ChunkLog(run.folder / "checkpoints" / "replay" if run.folder else None)
@@ -136,6 +135,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
         stack=rollout.stack,
         discount=config.discount,
     )
+    run.note(replay.describe())
     episodes, examiner, step = Episodes(), Examiner(config), 0
 
     def state() -> dict[str, Any]:

@@ -100,7 +100,7 @@ class Collector:
             if len(rows) == most:
                 return None
             rows.append(row := self._step())
-            self.rollout.resting |= row.done & row.valid
+            self.rollout.resting |= row.ended
         return self._trajectories(rows, before)
 
     def _step(self) -> "Row":
@@ -117,7 +117,7 @@ class Collector:
             following[cut] = agent.outputs(*inputs)[1]
         done, rewards = step.terminated | step.truncated, self._rewards(step)
         seen = step.observations, actions, parameters, features
-        return Row(*seen, following, rewards, step.terminated & step.valid, done, starts, step.valid)
+        return Row(*seen, following, rewards, step.terminated & step.valid, done, starts, step.valid, step.ended)
 
     def _trajectories(self, rows: list["Row"], before: Array) -> Trajectories:
         """The rows, with the values of all states at once."""
@@ -126,7 +126,7 @@ class Collector:
         flat = (one.reshape(-1, *one.shape[2:]) for one in (observations, features))
         values = agent.values(*flat).reshape(-1, rollout.lanes)
         last = agent.outputs(rollout.observations, self._state, rollout.started)[1]
-        rewards, terminated, done, starts, valid = others
+        rewards, terminated, done, starts, valid, _ = others
         next_values = np.where(done, following, np.concatenate([values[1:], last[None]]))
         judged = self._log_probs(parameters, actions), values, next_values
         return Trajectories(observations, actions, *judged, rewards, terminated, done, starts, valid, before)
@@ -167,6 +167,7 @@ class Row(NamedTuple):
     done: Array
     starts: Array
     valid: Array
+    ended: Array  # the episode ended, which a lost life does not do
 
 
 def advantages(trajectories: Trajectories, discount: float, gae_lambda: float) -> Array:

@@ -21,7 +21,7 @@ within what rewards can add up to, and training ends when the environment's rewa
 """
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,7 @@ from torch import nn
 
 from agents.progress import Episodes, Examiner, crossed
 from agents.replay import Replay
-from agents.rollout import Rollout, make_lanes
-from agents.transforms import action_repeat
+from agents.rollout import begin
 from agents.value.agent import Agent, ValueSettings
 from supervised.training.checkpoint import ChunkLog
 from supervised.training.errors import UserError, require
@@ -82,8 +81,69 @@ class Config(ValueSettings):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "use a number from 0 to 1")
 
 
+# What Mnih et al. 2015 chose for Atari games, for a twentieth of their steps: exploration ends earlier, the target
+# network follows sooner, and Adam takes RMSprop's place.
+_BREAKOUT = Config(
+    env="skidpad/Atari-Breakout-v0",
+    env_kwargs={"repeat_action_probability": 0.0, "stack": 1},
+    transforms=("stack:4",),
+    life_loss_ends=True,
+    clip_rewards=True,
+    total_steps=1_000_000,
+    lanes=8,
+    backbone="nature_cnn",
+    batch_size=32,
+    replay_size=1_000_000,
+    learning_starts=20_000,
+    train_every=4,
+    updates=1,
+    target_every=500,
+    epsilon_end=0.01,
+    epsilon_steps=100_000,
+    learning_rate=1e-4,
+    learning_rate_end=1e-5,
+    bound_targets=False,
+    evaluate_every=0,
+    log_every=10_000,
+    checkpoint_every=100_000,
+)
+# 500,000 steps after those that fill the memory. The book's pictures are not the lighter of two frames, and of every
+# 160 rows and columns it keeps 84 as they are; its episodes all start alike.
+_BOOK_BREAKOUT = replace(
+    _BREAKOUT,
+    env_kwargs={"repeat_action_probability": 0.0, "stack": 1, "crop": "book", "fire_reset": False},
+    life_loss_ends=False,
+    clip_rewards=False,
+    total_steps=600_000,
+    lanes=1,
+    learning_starts=100_000,
+    train_every=1,
+    target_every=10_000,
+    epsilon_end=0.1,
+    epsilon_steps=1_000_000,
+    learning_rate=2.5e-4,
+    learning_rate_end=2.5e-4,
+    max_gradient_norm=0.0,
+    compress_replay=True,
+)
+
 PRESETS = {
     "default": Config(),
+    "ddqn": replace(_BREAKOUT, double=True),
+    "rainbow": replace(  # Hessel et al. 2018
+        _BREAKOUT,
+        double=True,
+        dueling=True,
+        n_step=3,
+        priority_exponent=0.5,
+        distribution="categorical",
+        noisy=0.5,
+        epsilon_end=0.0,
+        epsilon_steps=1,
+        target_every=2_000,
+    ),
+    "book-dqn": _BOOK_BREAKOUT,
+    "book-ddqn": replace(_BOOK_BREAKOUT, double=True, epsilon_end=0.01),
     "book-ch8": Config(
         env="skidpad/CartPole-v0",
         total_steps=60_000,
@@ -119,13 +179,13 @@ def train(config: Config, run: Run | None = None) -> Agent:
     """
     run = run or Run.off()
     set_threads(config.threads)
-    lanes = make_lanes(config.env, config.lanes, config.env_kwargs, action_repeat(config.transforms))
-    rollout = Rollout(lanes, config.seed, config.transforms)
-    agent = Agent(config, rollout.env.single_observation_space, rollout.env.single_action_space)
+    rollout = begin(config, run)
+    lanes = rollout.env
+    agent = Agent(config, lanes.single_observation_space, lanes.single_action_space)
     learner = Learner(config, agent)
     replay_log = ChunkLog(run.folder / "checkpoints" / "replay" if run.folder else None)
     replay = Replay(
-        *(config.replay_size, rollout.space, rollout.env.single_action_space, replay_log),
+        *(config.replay_size, rollout.space, lanes.single_action_space, replay_log),
         lanes=config.lanes,
         stack=rollout.stack,
         discount=config.discount,
@@ -133,6 +193,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
         priority_exponent=config.priority_exponent,
         compress=config.compress_replay,
     )
+    run.note(replay.describe())
     rng = generators(config.seed, "replay")["replay"]
     episodes, examiner, step = Episodes(), Examiner(config), 0
 
@@ -172,6 +233,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
         if crossed(before, step, config.evaluate_every) and examiner.solved(agent, run, step):
             break
         run.checkpoint(step, state, config.checkpoint_every)
+    lanes.close()
     run.finish(step, state)
     return agent
 

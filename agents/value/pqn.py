@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from agents.progress import Episodes, Examiner, crossed
-from agents.rollout import Rollout, make_lanes
-from agents.transforms import action_repeat
+from agents.rollout import Rollout, begin
 from agents.value.agent import Agent, ValueSettings
 from supervised.training.errors import UserError, require
 from supervised.training.optimizers import load_optimizer_state, optimizer_state
@@ -69,6 +68,25 @@ class Config(ValueSettings):
 
 PRESETS = {
     "default": Config(),
+    # Gallici et al. 2024
+    "breakout": Config(
+        env="skidpad/Atari-Breakout-v0",
+        env_kwargs={"repeat_action_probability": 0.0},
+        life_loss_ends=True,
+        clip_rewards=True,
+        total_steps=4_000_000,
+        lanes=128,
+        backbone="nature_cnn",
+        round_steps=32,
+        epochs=2,
+        minibatches=32,
+        learning_rate=2.5e-4,
+        epsilon_end=0.001,
+        epsilon_steps=400_000,
+        evaluate_every=0,
+        log_every=10_000,
+        checkpoint_every=100_000,
+    ),
 }
 
 
@@ -92,8 +110,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
     """
     run = run or Run.off()
     set_threads(config.threads)
-    lanes = make_lanes(config.env, config.lanes, config.env_kwargs, action_repeat(config.transforms))
-    rollout = Rollout(lanes, config.seed, config.transforms)
+    rollout = begin(config, run)
+    lanes = rollout.env
     agent = Agent(config, lanes.single_observation_space, lanes.single_action_space)
     learner, episodes, examiner, step = Learner(config, agent), Episodes(), Examiner(config), 0
 

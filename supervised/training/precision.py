@@ -16,3 +16,10 @@ def autocast(device: "torch.device", dtype: str) -> AbstractContextManager[Any]:
     import torch
 
     return torch.autocast(device.type, getattr(torch, dtype))
+
+
+def precision(device: "torch.device") -> "torch.dtype":
+    """The type in which torch now computes convolutions and matrix products: that of `autocast`, where it is on."""
+    import torch
+
+    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32

@@ -3,6 +3,7 @@
     config.json     algorithm, preset, configuration, budget, versions; written once
     metrics.jsonl   a line a log; the same bytes for the same seed, however often the run was killed
     timing.jsonl    wall clock: seconds of training so far and steps per second
+    notes.txt       what a reader should know of the run, a line a note; there from the first one on
     tensorboard/    event files
     checkpoints/    see `checkpoint.py`; each records how long the two .jsonl files were
     finished.json   when training ended
@@ -193,6 +194,17 @@ class Run:
                 self._events = _EventFile(self.folder / "tensorboard", self._purge_step)
             self._events.add(step, numbers)
 
+    def note(self, text: str) -> None:
+        """Print a line about the run, unless it is quiet, and keep it; a resumed run notes the same again, once."""
+        if self._progress:
+            print(text, file=sys.stderr, flush=True)
+        if self.folder is None:
+            return
+        path = self.folder / "notes.txt"
+        notes = path.read_text().splitlines() if path.exists() else []
+        if text not in notes:
+            atomic_write(path, "".join(f"{note}\n" for note in [*notes, text]))
+
     def progress(self, step: int) -> None:
         """Show how far training is; cheap enough for every iteration of a loop."""
         now = time.monotonic()
@@ -237,7 +249,7 @@ class Run:
         folder = self.folder
         if folder is None or (folder / "checkpoints").exists() or (folder / "metrics.jsonl").stat().st_size:
             return
-        for name in ("config.json", *LOGS):
+        for name in ("config.json", "notes.txt", *LOGS):
             (folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # the folder was the user's, and holds something else
             folder.rmdir()

@@ -40,7 +40,7 @@ def linear_agent(config: dqn.Config) -> dqn.Agent:
 def one_transition(terminated: bool) -> Replay:
     replay = Replay(3, SPACE, ACTIONS, ChunkLog(None), discount=0.9)
     state, following = np.array([[1.0, 2.0]], np.float32), np.array([[3.0, 1.0]], np.float32)
-    flags = np.array([terminated]), np.array([not terminated]), np.array([True]), np.array([True])
+    flags = np.array([terminated]), np.array([not terminated]), np.array([True]), np.array([True]), np.array([True])
     replay.add(Transitions(state, np.array([0]), np.array([0.5]), following, *flags))
     return replay
 
@@ -138,7 +138,7 @@ def test_a_time_limit_is_not_a_failure() -> None:
         rewards = np.array([-1.0 if printed else 1.0])
         ends = np.array([printed])
         whole = np.array([True])
-        replay.add(Transitions(state, np.array([0]), rewards, state, ends, ~ends, whole, whole))
+        replay.add(Transitions(state, np.array([0]), rewards, state, ends, ~ends, whole, whole, whole))
         for _ in range(600):
             learner.update(replay, 0.0, np.random.default_rng(0))
         values[printed] = agent.q_values(state)[0, 0]

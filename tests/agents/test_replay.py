@@ -47,12 +47,14 @@ class Game:
         self.clock += 1
         ends = self.rng.random(LANES)
         terminated, truncated = ends < 0.1, (ends > 0.85) | (ends < 0.02)  # now and then both
+        lost = (ends > 0.3) & (ends < 0.36)  # a life, and the episode goes on
         following = self.stack.push(self.frames()).copy()
         self.started = terminated | truncated
         self.clock[self.started] += 10
         self.observations = self.stack.start(self.frames(), self.started)
         actions = self.rng.integers(3, size=LANES)
-        return Transitions(seen, actions, rewards, following, terminated, truncated, np.ones(LANES, np.bool_), starts)
+        flags = terminated | lost, truncated, np.ones(LANES, np.bool_), starts, self.started
+        return Transitions(seen, actions, rewards, following, *flags)
 
 
 @pytest.mark.parametrize("stack", [1, 4])

@@ -5,7 +5,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from agents.rollout import Rollout, make_lanes
 from supervised.training.errors import UserError
@@ -56,8 +56,52 @@ def test_transitions_stay_within_their_episode(mode: AutoresetMode) -> None:
     assert len(returns) > 30
 
 
-@pytest.mark.parametrize("env", ["CartPole-v1", "FrozenLake-v1", "skidpad/CartPole-v1", "skidpad/MountainCar-v0"])
+class Lives(VectorEnv):
+    """Rewards 1, -2, 3, -4, ...; a life is lost at every third step, and every seventh is the last of an episode."""
+
+    num_envs = 2
+    single_observation_space = gym.spaces.Box(0, np.inf, (1,), np.float32)
+    single_action_space = gym.spaces.Discrete(2)
+    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
+
+    def reset(self, **_: Any) -> tuple[np.ndarray, dict]:
+        self.steps = 0
+        return np.zeros((2, 1), np.float32), {"life_lost": np.zeros(2, np.bool_)}
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:
+        self.steps += 1
+        over = np.full(2, self.steps % 7 == 0)
+        seen = np.full((2, 1), self.steps, np.float32)
+        infos = {"life_lost": np.full(2, self.steps % 3 == 0) & ~over, "final_obs": seen, "_final_obs": over}
+        return seen, np.full(2, -self.steps * (-1.0) ** self.steps), over, np.zeros(2, np.bool_), infos
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_a_lost_life_ends_what_is_learnt_from_and_no_episode(counts: bool) -> None:
+    rollout = Rollout(Lives(), 0, ("stack:2",), life_loss_ends=counts, clip_rewards=counts)
+    for step in range(1, 8):
+        moved = rollout.step(np.zeros(2, np.int64))
+        over, reward = step == 7, step if step % 2 else -step
+        assert moved.terminated.tolist() == [over or (counts and step % 3 == 0)] * 2
+        assert moved.ended.tolist() == [over] * 2 and not moved.truncated.any()
+        assert moved.starts.tolist() == [step == 1] * 2
+        assert moved.rewards.tolist() == [float(np.sign(reward) if counts else reward)] * 2
+        assert moved.observations[0, :, 0].tolist() == [max(step - 2, 0), step - 1], "stacks go on"
+        assert rollout.finished_returns.tolist() == [4.0] * (2 * over), "true rewards, of whole episodes"
+
+
+def test_lost_lives_that_nobody_tells_of() -> None:
+    with pytest.raises(UserError, match="life_loss_ends=True: the environment does not tell"):
+        Rollout(make_lanes("skidpad/CartPole-v1", 2, {}), 0, life_loss_ends=True)
+
+
+@pytest.mark.parametrize(
+    "env",
+    ["CartPole-v1", "FrozenLake-v1", "skidpad/CartPole-v1", "skidpad/MountainCar-v0", "skidpad/Atari-Breakout-v0"],
+)
 def test_resumes_in_mid_episode(env: str) -> None:
+    if "Atari" in env:
+        pytest.importorskip("ale_py", reason="needs the atari extra")
     """Third-party lanes, which cannot be copied, are replayed from their generators and actions."""
     rng = np.random.default_rng(0)
 

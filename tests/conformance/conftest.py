@@ -7,4 +7,6 @@ from .rollouts import IDS
 
 @pytest.fixture(params=IDS)
 def env_id(request: pytest.FixtureRequest) -> str:
+    if "Atari" in request.param:
+        pytest.importorskip("ale_py", reason="needs the atari extra")
     return str(request.param)

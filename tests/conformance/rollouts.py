@@ -17,6 +17,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "GridWorld-slip-v0": ("skidpad/GridWorld-v0", {"slip": 0.3}),
     "WindyGridWorld-king-v0": ("skidpad/WindyGridWorld-v0", {"moves": "king+stay", "stochastic_wind": True}),
     "Maze-coordinates-v0": ("skidpad/Maze-v0", {"observation": "coordinates", "carrots": 2, "traps": 2, "mazes": 3}),
+    "Atari-Breakout-small-v0": (
+        "skidpad/Atari-Breakout-v0",
+        {"stack": 1, "frame_skip": 2, "crop": "book", "full_action_space": True, "noop_max": 3},
+    ),
     "Maze-planes-v0": ("skidpad/Maze-v0", {"observation": "planes", "carrots": 2, "traps": 2, "loops": 0.2}),
 }
 for name, (base, keywords) in VARIANTS.items():
@@ -28,7 +32,13 @@ for name, (base, keywords) in VARIANTS.items():
         kwargs={**spec.kwargs, **keywords},
     )
 
-IDS = sorted(env_id for env_id in gym.registry if env_id.startswith(("skidpad/", "skidpad-variant/")))
+# One game stands for all of them.
+IDS = sorted(
+    env_id
+    for env_id in gym.registry
+    if env_id.startswith(("skidpad/", "skidpad-variant/"))
+    and (env_id == "skidpad/Atari-Breakout-v0" or not env_id.startswith("skidpad/Atari-"))
+)
 LANES = 5
 LIMIT = 12  # steps; short, so that lanes end often and together
 STEPS = 5 * LIMIT

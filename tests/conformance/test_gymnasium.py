@@ -38,6 +38,7 @@ JUSTIFIED = {
     "value is -?infinity": "CartPole",  # velocities have no bound
     "symmetric and normalized Box": "CarRacing",  # gas and brake are 0 to 1, as Gymnasium's
     "observation space +is an image|resolution for an image": "Maze-planes",  # planes of 0 and 1, not colours
+    "unconventional shape": "Atari-Breakout-small",  # single gray frames have no axis of colours
 }
 
 

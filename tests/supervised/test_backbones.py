@@ -115,6 +115,31 @@ def test_channels_keep_their_order() -> None:
                 assert backbone(batch)[0, 0, 1, 3].item() == pytest.approx(batch[0, image, 6, 17, colour].item() / 255)
 
 
+@pytest.mark.parametrize("shape", [(4, 84, 84), (42, 50), (2, 45, 40, 3)])
+def test_patches_give_what_images_give(shape: tuple[int, ...]) -> None:
+    """Bytes pass the first layer as patches, numbers from 0 to 1 as images: the same features and gradients."""
+    bytes_space, numbers_space = box(*shape), gym.spaces.Box(0.0, 1.0, shape, np.float32)
+    torch.manual_seed(0)
+    patched, plain = (backbones.build("nature_cnn", space) for space in (bytes_space, numbers_space))
+    plain.load_state_dict(patched.state_dict())
+    batch = images(bytes_space)
+    features = patched(batch)
+    torch.testing.assert_close(features, plain(batch / 255), rtol=1e-4, atol=1e-6)
+    features.square().sum().backward()
+    plain(batch / 255).square().sum().backward()
+    for one, other in zip(patched.parameters(), plain.parameters(), strict=True):
+        assert one.grad is not None and other.grad is not None
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_bytes_enter_bfloat16_unrounded() -> None:
+    space = box(1, 36, 36)
+    backbone = backbones.build("nature_cnn", space)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        rounded = backbone(images(space))
+    torch.testing.assert_close(rounded.float(), backbone(images(space)), rtol=0.1, atol=0.005)
+
+
 def test_pilotnet_centres_bytes() -> None:
     backbone = backbones.build("pilotnet", box(66, 200, 3))
     backbone.layers = nn.Sequential(nn.Identity())

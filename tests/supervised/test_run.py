@@ -273,6 +273,21 @@ def test_refuses_a_folder_that_holds_a_run(tmp_path: Path) -> None:
         create(tmp_path / "my run")
 
 
+def test_notes_are_kept_once_and_leave_with_an_unused_run(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = create(tmp_path / "run", progress=True)
+    run.note("one")
+    run.note("two")
+    run.close()
+    assert capsys.readouterr().err == "one\ntwo\n"
+    with Run.resume(tmp_path / "run", progress=False) as again:
+        again.note("two")
+        again.note("three")
+        assert (tmp_path / "run" / "notes.txt").read_text() == "one\ntwo\nthree\n"
+        again.discard_unused()
+    assert capsys.readouterr().err == "" and not (tmp_path / "run").exists()
+    Run.off().note("nothing")
+
+
 def test_a_config_that_is_not_json_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         create(tmp_path / "run", config={"env": object()})

@@ -13,9 +13,9 @@ from tools.bench.measurement import Measurement, rates
 def test_a_benchmark_with_its_budget_cut(name: str, tmp_path: Path, run_module: object) -> None:
     if name in ("cart-pole", "car-racing"):
         pytest.importorskip("envpool", reason="a peer of the bench extra")
-    if name in ("dqn-cart-pole", "policy-cart-pole", "sac-pendulum"):
+    if name in ("dqn-cart-pole", "policy-cart-pole", "sac-pendulum", "throughput"):
         pytest.importorskip("stable_baselines3", reason="a peer of the bench extra")
-    if name == "car-racing-parity":
+    if name in ("car-racing-parity", "throughput"):
         pytest.importorskip("Box2D", reason="the original needs it")
     target = tmp_path / "out.json"
     done = run_module("tools.bench", name, "--json", target, SKIDPAD_SMOKE="1")  # type: ignore[operator]
@@ -33,6 +33,25 @@ def test_unknown_benchmarks_are_named(capsys: pytest.CaptureFixture) -> None:
         bench.main(["cartpole"])
     assert stop.value.code == 2
     assert "unknown benchmark 'cartpole'; did you mean cart-pole" in capsys.readouterr().err
+
+
+def test_threads_recommends_what_was_fastest(run_module: object) -> None:
+    options = "ppo --lanes 4 --round-steps 8 --hidden 8 --epochs 1 --minibatches 2".split()
+    done = run_module("tools.bench", "threads", *options, SKIDPAD_SMOKE="1")  # type: ignore[operator]
+    assert done.returncode == 0, done.stderr
+    _, *rows, verdict = [line.split() for line in done.stdout.splitlines()]
+    threads, dtype, _ = max(rows, key=lambda row: float(row[2]))
+    assert verdict == ["fastest:", "--threads", threads, "--dtype", dtype]
+    assert {tuple(row[:2]) for row in rows} >= {("1", "float32"), ("1", "bfloat16")}
+
+
+@pytest.mark.parametrize(("arguments", "message"), [([], "name an algorithm"), (["sarsa"], "trains no network")])
+def test_threads_needs_an_algorithm_with_a_network(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        bench.main(["threads", *arguments])
+    assert stop.value.code == 2 and message in capsys.readouterr().err
 
 
 def test_rates_alternate_and_take_the_median(monkeypatch: pytest.MonkeyPatch) -> None:

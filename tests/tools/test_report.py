@@ -11,7 +11,7 @@ from agents.policy import sac, td3
 from agents.registry import CATALOGUE, TABULAR
 from agents.value import dqn
 from supervised.training.errors import UserError
-from tools import report
+from tools import report, results
 
 
 @pytest.fixture
@@ -20,6 +20,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "docs" / "measurements").mkdir(parents=True)
     (tmp_path / "README.md").write_text("# Title\n\n<!-- generated: bench-results -->\nold\n<!-- end -->\n\ntail\n")
     monkeypatch.setattr(report, "ROOT", tmp_path)
+    monkeypatch.setattr(results, "FOLDER", tmp_path / "docs" / "measurements")
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "docs" / "measurements" / "published.json")
     return tmp_path
 
 
@@ -71,7 +73,7 @@ def test_results_of_an_algorithm_are_a_line_a_seed_and_one_for_all(root: Path) -
     store(root, "dqn-default-s9", evaluation(480.0, 500.0))
     store(root, "dqn-book-ch8-s0", evaluation(500.0, 500.0))
     store(root, "bench-x", [])
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in report.results("dqn")().splitlines()[2:]]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in results.results("dqn")().splitlines()[2:]]
     assert [row[:7] for row in rows] == [
         ["`book-ch8`", "`skidpad/CartPole-v1`", "0", "12,000", "35", "2", "500.0"],
         ["`default`", "`skidpad/CartPole-v1`", "9", "12,000", "35", "2", "490.0"],
@@ -86,8 +88,23 @@ def test_results_of_an_algorithm_are_a_line_a_seed_and_one_for_all(root: Path) -
 def test_results_of_policies_name_the_algorithm(root: Path) -> None:
     store(root, "a2c-default-s0", evaluation(480.0, 500.0))
     store(root, "actor-critic-action-value-s0", evaluation(100.0, 100.0))
-    labels = [line.split("|")[1].strip() for line in report.policy_results().splitlines()[2:]]
+    labels = [line.split("|")[1].strip() for line in results.results("actor-critic", "a2c", "ppo")().splitlines()[2:]]
     assert labels == ["`a2c` `default`", "`actor-critic` `action-value`"]
+
+
+def test_the_overview_says_what_it_took_and_how_to_do_it_again(root: Path) -> None:
+    store(root, "published", {"returns": {"CartPole-v1": {"ppo": 499.5}}})
+    store(root, "ppo-memory-s0", evaluation(400.0, 500.0))
+    store(root, "ppo-memory-s1", evaluation(480.0, 500.0))
+    store(root, "ppo-car-racing-s3-gymnasium", {**evaluation(900.0), "protocol": "CarRacing-v3, 1 episodes, greedy"})
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in results.overview().splitlines()[2:]]
+    train = "`python -m agents.train ppo --preset"
+    assert rows == [
+        ["`CarRacing-v3`", "`ppo`", "12,000", "72,000", "0.6", "900.0", "900.0", "899.0", "901.0"]
+        + ["", "1 episodes, greedy", f"{train} car-racing --seed 3`"],
+        ["`skidpad/CartPole-v1`", "`ppo`", "12,000", "12,000", "0.6", "470.0", "490.0", "450.0", "490.0"]
+        + ["499.5", "2 episodes, greedy", f"{train} memory --seeds 2`"],
+    ]
 
 
 def test_variances_are_told_with_and_without(root: Path) -> None:
@@ -127,13 +144,14 @@ def test_rounds_and_driving_tests_are_told(root: Path) -> None:
 
 
 def test_nothing_stored_is_said(root: Path) -> None:
-    assert report.results("dqn")() == report.bench_results() == "*No measurements are stored yet.*\n"
+    assert results.results("dqn")() == report.bench_results() == "*No measurements are stored yet.*\n"
 
 
 def test_every_environment_and_algorithm_is_listed() -> None:
     environments, algorithms = report.environments(), report.algorithms()
     for env_id in gym.registry:
-        assert (f"| `{env_id}` |" in environments) == env_id.startswith("skidpad/")
+        other_game = env_id.startswith("skidpad/Atari-") and "Breakout" not in env_id
+        assert (f"| `{env_id}` |" in environments) == (env_id.startswith("skidpad/") and not other_game)
     for name, (module, summary) in CATALOGUE.items():
         assert (f"| `{name}` | {summary} |" in algorithms) == (module == TABULAR)
     assert "| `skidpad/CartPole-v1` | `Discrete(2)` | `Box((4,), float32)` | 500 | 475.0 |" in environments
@@ -145,9 +163,10 @@ def test_every_setting_has_its_meaning() -> None:
         for field in dataclasses.fields(module.Config):
             assert meanings[field.name].endswith(".")
     table = report.settings_table(report.presets(dqn))()
-    assert f"| `--discount` | `0.99` | `0.9` | {meanings['discount']} |" in table
-    assert f"| `--seed` | `0` |  | {meanings['seed']} |" in table
-    assert '| `--baseline` | - |  |  |  | `"value"` |' in report.policy_settings(), "a setting of one algorithm only"
+    assert f"| `--discount` | `0.99` |  |  |  |  | `0.9` | {meanings['discount']} |" in table
+    assert f"| `--seed` | `0` |  |  |  |  |  | {meanings['seed']} |" in table
+    one_algorithms = '| `--baseline` | - |  |  |  |  |  | `"value"` |'
+    assert one_algorithms in report.policy_settings()
 
 
 @pytest.mark.parametrize(
@@ -165,5 +184,7 @@ def test_mistakes_in_a_page_are_named(text: str, message: str, root: Path) -> No
 
 def test_outside_of_a_checkout_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "ROOT", tmp_path)
+    monkeypatch.setattr(results, "FOLDER", tmp_path / "docs" / "measurements")
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "docs" / "measurements" / "published.json")
     with pytest.raises(UserError, match="holds no README.md"):
         list(report.rendered())

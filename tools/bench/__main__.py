@@ -13,7 +13,7 @@ import tyro
 from supervised.training.checkpoint import atomic_write
 from supervised.training.doors import door, parse
 from supervised.training.errors import UserError, needs_extra, suggest
-from tools.bench import driving_test
+from tools.bench import driving_test, threads
 from tools.bench.measurement import SMOKE, Measurement
 
 PROG = "python -m tools.bench"
@@ -50,12 +50,17 @@ BENCHES = {
         "tools.bench.car_racing_expert",
         "mean return of the scripted driver on CarRacing, ours and Gymnasium's, against 900",
     ),
+    "atari": ("tools.bench.atari", "steps/s of 16 lanes of Breakout against Stable-Baselines3 and EnvPool"),
     "imitation": (
         "tools.bench.imitation",
         "preparing frames for behavioral cloning, and an epoch, against the book's pipeline",
     ),
+    "throughput": ("tools.bench.throughput", "training steps/s from pixels against Stable-Baselines3"),
     "start": ("tools.bench.start", "cost of importing envs, and of the first step of a cached kernel"),
 }
+
+#: name -> a module with a command line of its own
+DOORS = {"driving-test": driving_test, "threads": threads}
 
 
 @dataclass(frozen=True)
@@ -72,13 +77,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     with door():
         given = list(sys.argv[1:] if arguments is None else arguments)
-        if given[:1] == ["driving-test"]:  # a door of its own
-            return driving_test.main(given[1:])
+        if given and given[0] in DOORS:
+            return DOORS[given[0]].main(given[1:])
         listing = "; ".join(f"{name}: {summary}" for name, (_, summary) in BENCHES.items())
-        description = f"Measure a speed ratio. {listing}. driving-test: {driving_test.SUMMARY}."
+        others = "; ".join(f"{name}: {module.SUMMARY}" for name, module in DOORS.items())
+        description = f"Measure a speed ratio. {listing}. With options of their own: {others}."
         options = parse(Options, given, prog=PROG, description=description)
         if options.name not in BENCHES:
-            raise UserError(f"unknown benchmark {options.name!r}{suggest(options.name, [*BENCHES, 'driving-test'])}")
+            raise UserError(f"unknown benchmark {options.name!r}{suggest(options.name, [*BENCHES, *DOORS])}")
         with needs_extra("bench"):
             module = importlib.import_module(BENCHES[options.name][0])
         measurements: list[Measurement] = []

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from agents import evaluate
 from agents.evaluation import BLOCK, Player, Policy
 from agents.rollout import make_lanes
+from agents.zoo import outputs
 from supervised.training.checkpoint import atomic_write
 from supervised.training.doors import SMOKE, Rules, door, parse
 from supervised.training.errors import UserError, require
@@ -61,7 +62,7 @@ class Options:
     """Options of the command."""
 
     driver: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|expert|random")]
-    """The run's folder, or the scripted expert, or a driver that knows nothing."""
+    """The run's folder or "zoo:NAME", or the scripted expert, or a driver that knows nothing."""
     episodes: int = 20
     """Number of tracks."""
     require: Rules = ()
@@ -107,7 +108,7 @@ def run_test(options: Options) -> None:
     details = {name: values.tolist() for name, values in alone.items()}
     details["interventions"] = saved["interventions"].tolist()
     result |= {"driver": options.driver, "env": ENV, "env_kwargs": kwargs, "seeds": seeds, "episodes": details}
-    folder = None if options.driver in ("expert", "random") else Path(options.driver)
+    folder = None if options.driver in ("expert", "random") else outputs(options.driver)
     target = options.json or (folder and folder / "driving-test.json")
     if target is not None:
         atomic_write(target, json.dumps(result, indent=1) + "\n")
@@ -123,7 +124,7 @@ def load(driver: str) -> tuple[Policy | None, dict[str, Any]]:
     """The policy (None: the expert) and the keywords of the environment it was trained in; raises `UserError`."""
     if driver in ("expert", "random"):
         return (Random() if driver == "random" else None), {"observation": "none"}
-    policy, env, kwargs = evaluate.load(Path(driver))
+    policy, env, kwargs = evaluate.load(driver)
     if env != ENV:
         raise UserError(f"{driver} was trained on {env}: the driving test is for runs on {ENV}")
     if kwargs.get("actions") == "discrete" or kwargs.get("continuous") is False:

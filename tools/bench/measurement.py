@@ -1,7 +1,7 @@
 """What a benchmark returns, and how rates are taken: ours and the peer in turns, in one process."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +66,12 @@ def rates(
             while (elapsed := time.perf_counter() - start) < seconds or not done:
                 done += work()
             taken[name].append(done / elapsed)
-    return {name: sorted(values)[len(values) // 2] for name, values in taken.items()}
+    return {name: median(values) for name, values in taken.items()}
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle one; of an even number the upper."""
+    return sorted(values)[len(values) // 2]
 
 
 def peak_memory() -> int:

@@ -32,7 +32,7 @@ def stepped(critic: str, terminated: bool, truncated: bool = False, seed: int = 
     learner = actor_critic.Learner(config, agent)
     plain_steps(learner)
     seen, following = np.array([[1.0]], np.float32), np.array([[2.0]], np.float32)
-    ends = np.array([terminated]), np.array([truncated]), np.array([True]), np.array([True])
+    ends = np.array([terminated]), np.array([truncated]), np.array([True]), np.array([True]), np.array([True])
     actions, rewards = np.zeros(1, np.int64), np.array([3], np.float32)
     learner.learn(Transitions(seen, actions, rewards, following, *ends), actions, rewards, 1.0)
     network = agent.network
@@ -70,7 +70,7 @@ def test_the_critic_may_take_larger_steps() -> None:
     agent = actor_critic.Agent(config, *SPACES)
     linear(agent, [[0.0], [0.0]], [[0.0]])
     ones, action = np.ones((1, 1), np.float32), np.zeros(1, np.int64)
-    flags = np.array([True]), np.array([False]), np.array([True]), np.array([True])
+    flags = np.array([True]), np.array([False]), np.array([True]), np.array([True]), np.array([True])
     rewards = np.ones(1, np.float32)
     actor_critic.Learner(config, agent).learn(Transitions(ones, action, rewards, ones, *flags), action, rewards, 1.0)
     moved = [one.weight.detach().abs().max().item() for one in (agent.network.policy, agent.network.value)]

@@ -57,7 +57,7 @@ def one_transition(terminated: bool) -> Replay:
     """From (1, 2) with the action 3, which is 0.5 in -1..1, to (3, 1), for the reward 0.25."""
     replay = Replay(3, SPACE, ACTIONS, ChunkLog(None), discount=0.5)
     states = np.array([[[1, 2]], [[3, 1]]], np.float32)
-    flags = np.array([terminated]), np.array([not terminated]), np.array([True]), np.array([True])
+    flags = np.array([terminated]), np.array([not terminated]), np.array([True]), np.array([True]), np.array([True])
     action = np.array([[3.0]], np.float32)
     replay.add(Transitions(states[0], action, np.array([0.25]), states[1], *flags))
     return replay
@@ -235,7 +235,7 @@ def test_images_enter_through_a_backbone(module: ModuleType) -> None:
     replay = Replay(12, images, ACTIONS, ChunkLog(None), lanes=4)
     seen = np.random.default_rng(0).integers(0, 256, (2, 4, 36, 36), dtype=np.uint8)
     no, yes = np.zeros(4, np.bool_), np.ones(4, np.bool_)
-    replay.add(Transitions(seen[0], learner.agent.act(seen[0]), np.ones(4), seen[1], no, yes, yes, yes))
+    replay.add(Transitions(seen[0], learner.agent.act(seen[0]), np.ones(4), seen[1], no, yes, yes, yes, yes))
     before = [copy.deepcopy(one.state_dict()) for one in (learner.actor.backbone, learner.critics.backbone)]
     for _ in range(2):
         learner.update(replay, 1e-3)

@@ -13,7 +13,7 @@ from exercises import Corridor, Echo, check_resuming, steps
 from agents.evaluation import evaluate
 from agents.policy import ppo
 from agents.policy.trajectories import Minibatch, advantages
-from agents.rollout import make_lanes
+from agents.rollout import Rollout, make_lanes
 from supervised.training.errors import UserError
 
 ENV = "skidpad/CartPole-v1"
@@ -58,7 +58,7 @@ def test_a_round_ends_early_when_the_policy_has_moved_too_far() -> None:
     def passes(kl_stop: float) -> int:
         mine, count = learner(kl_stop=kl_stop, epochs=5, minibatches=1, learning_rate=0.05), 0
         lanes = make_lanes(ENV, 4, {})
-        rollout = ppo.Rollout(lanes, 0, ())
+        rollout = Rollout(lanes, 0, ())
         agent = ppo.Agent(mine.config, lanes.single_observation_space, lanes.single_action_space)
         mine.network = agent.network
         mine.optimizer = torch.optim.SGD(agent.network.parameters(), lr=1.0)
@@ -87,7 +87,7 @@ def test_what_follows_counts_after_a_time_limit_only(terminal: bool) -> None:
     config = dataclasses.replace(SMALL, env=lambda: Corridor(terminal), lanes=1)
     lanes = make_lanes(config.env, 1, {})
     agent = ppo.Agent(config, lanes.single_observation_space, lanes.single_action_space)
-    found = ppo.Collector(config, agent, ppo.Rollout(lanes, 0, ())).collect(7)
+    found = ppo.Collector(config, agent, Rollout(lanes, 0, ())).collect(7)
     ends = np.flatnonzero(found.done & found.valid)
     value = agent.outputs(np.array([[3.0]], np.float32), agent.initial_state(1), np.zeros(1, np.bool_))[1]
     np.testing.assert_allclose(found.next_values[ends], 0 if terminal else np.broadcast_to(value, (len(ends), 1)))

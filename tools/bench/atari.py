@@ -1,0 +1,75 @@
+"""Atari: steps/s of 16 lanes of Breakout under random actions, against Stable-Baselines3 and EnvPool.
+
+All three play whole games with frame skip 4, the lighter of two frames, 84 x 84 gray, stacks of 4, up to 30 frames
+of waiting, fire at the start and no sticky actions. We and EnvPool have a thread a core; Stable-Baselines3's
+``make_atari_env`` steps its lanes one after the other, as it does by default.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ale_py
+import envpool
+import gymnasium as gym
+import numba
+import numpy as np
+from stable_baselines3.common.env_util import make_atari_env
+from stable_baselines3.common.vec_env import VecFrameStack
+
+from envs.atari.env import Atari
+from tools.bench.measurement import SMOKE, Measurement, rates
+
+LANES = 2 if SMOKE else 16
+STEPS = 10 if SMOKE else 100  # of a call
+PROTOCOL: dict[str, Any] = {"frame_skip": 4, "noop_max": 30}
+WHOLE_GAMES = {"terminal_on_life_loss": False, "clip_reward": False}
+#: peer -> the least ratio wanted
+GOALS = {"stable-baselines3": 1.5, "envpool": 0.9}
+
+
+def ours() -> Callable[[Any], Any]:
+    """`step` of our lanes."""
+    env = Atari(LANES, game="breakout", repeat_action_probability=0.0, **PROTOCOL)
+    env.reset(seed=0)
+    return env.step
+
+
+def stable_baselines3() -> Callable[[Any], Any]:
+    """`step` of Stable-Baselines3's."""
+    gym.register_envs(ale_py)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is out of date")
+        lanes = make_atari_env("BreakoutNoFrameskip-v4", LANES, seed=0, wrapper_kwargs={**PROTOCOL, **WHOLE_GAMES})
+    env = VecFrameStack(lanes, 4)
+    env.reset()
+    return env.step
+
+
+def envpool_lanes() -> Callable[[Any], Any]:
+    """`step` of EnvPool's."""
+    own = {"reward_clip": False, "episodic_life": False, "use_fire_reset": True, "repeat_action_probability": 0.0}
+    threads = numba.get_num_threads()
+    env: Any = envpool.make_gymnasium("Breakout-v5", num_envs=LANES, num_threads=threads, seed=0, **own, **PROTOCOL)
+    env.reset()
+    return env.step
+
+
+def run() -> Iterator[Measurement]:
+    """Whole steps, resets included."""
+    actions = np.random.default_rng(0).integers(4, size=(STEPS, LANES))
+
+    def work(step: Callable[[Any], Any]) -> Callable[[], int]:
+        def play() -> int:
+            for one in actions:
+                step(one)
+            return actions.size
+
+        return play
+
+    steps = {"ours": ours(), "stable-baselines3": stable_baselines3(), "envpool": envpool_lanes()}
+    measured = rates({name: work(step) for name, step in steps.items()})
+    settings = {"game": "Breakout", "lanes": LANES, "threads": numba.get_num_threads(), "actions": "random", **PROTOCOL}
+    for peer, goal in GOALS.items():
+        mine, other = measured["ours"], measured[peer]
+        yield Measurement(f"atari, Breakout, against {peer}", mine, other, "steps/s", mine / other, goal, settings)

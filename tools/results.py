@@ -1,0 +1,132 @@
+"""Tables of stored evaluations: ``docs/measurements/ALGORITHM-PRESET-sSEED[-ELSEWHERE].json``.
+
+Such a file is what ``agents.evaluate RUN --json FILE`` writes for a run of a preset as it is, but for its seed; so its
+name says which command trains it again. ELSEWHERE names another environment than the one trained on.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+
+from agents.registry import CATALOGUE, preset
+from agents.rollout import make_lanes
+from agents.transforms import action_repeat
+from supervised.training.statistics import bootstrap_ci, iqm
+from tools.tables import markdown, rounded
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "measurements"
+#: what RL Zoo publishes for its agents, on the same environments but for their version
+PUBLISHED = FOLDER / "published.json"
+
+
+class Stored(NamedTuple):
+    """An evaluation of a run."""
+
+    algorithm: str
+    preset: str
+    elsewhere: str
+    seed: int
+    result: dict[str, Any]
+
+    @property
+    def env(self) -> str:
+        """Where it was evaluated."""
+        return self.result["protocol"].partition(",")[0]
+
+
+def stored(*algorithms: str) -> Iterator[Stored]:
+    """The stored evaluations of some algorithms, seeds of a preset one after the other."""
+    found = sorted(
+        (algorithm, match[1], match[3] or "", int(match[2]), path)
+        for algorithm in algorithms
+        for path in FOLDER.glob(f"{algorithm}-*.json")
+        if (match := re.fullmatch(rf"{algorithm}-(.+)-s(\d+)(?:-(\w+))?", path.stem))
+    )
+    for algorithm, name, elsewhere, seed, path in found:
+        yield Stored(algorithm, name, elsewhere, seed, json.loads(path.read_text()))
+
+
+def results(*algorithms: str) -> Callable[[], str]:
+    """A line a run, and one for all seeds of a preset."""
+
+    def table() -> str:
+        rows: list[tuple[object, ...]] = []
+        for (algorithm, name, _), group in groupby(stored(*algorithms), key=lambda one: one[:3]):
+            title = f"`{name}`" if len(algorithms) == 1 else f"`{algorithm}` `{name}`"
+            evaluations = list(group)
+            rows += [_run_row(title, one) for one in evaluations]
+            if len(evaluations) > 1:
+                rows.append(_preset_row(title, evaluations))
+        numbers = ("episodes", "mean", "95 % low", "high", "IQM", "std")
+        return markdown(("preset", "environment", "seed", "steps", "seconds", *numbers, "solved"), rows)
+
+    return table
+
+
+def _run_row(title: str, one: Stored) -> tuple[object, ...]:
+    result = one.result
+    numbers = map(rounded, (result["mean"], *result["ci95"], result["iqm"], result["std"]))
+    trained = result.get("training")
+    budget = (f"{trained['step']:,}", f"{trained['seconds']:.0f}") if trained else ("", "")
+    return (title, f"`{one.env}`", one.seed, *budget, len(result["lengths"]), *numbers, _solved([one]))
+
+
+def _preset_row(title: str, evaluations: Sequence[Stored]) -> tuple[object, ...]:
+    means, returns = _together(evaluations)
+    numbers = map(rounded, (means.mean(), *bootstrap_ci(means), iqm(returns), means.std(ddof=1)))
+    which = (f"**{title}**", f"`{evaluations[0].env}`", f"all {len(evaluations)}", "", "", len(returns))
+    return (*which, *numbers, _solved(evaluations))
+
+
+def _together(evaluations: Sequence[Stored]) -> tuple[Any, Any]:
+    """Means ``(seeds,)`` and all returns."""
+    means = np.array([one.result["mean"] for one in evaluations])
+    return means, np.concatenate([one.result["returns"] for one in evaluations])
+
+
+def _solved(evaluations: Sequence[Stored]) -> str:
+    """How many runs reach the threshold of their environment."""
+    threshold = gym.spec(evaluations[0].env).reward_threshold
+    if threshold is None:
+        return ""
+    reached = sum(one.result["mean"] >= threshold for one in evaluations)
+    return f"{reached} of {len(evaluations)}" if len(evaluations) > 1 else ("yes" if reached else "no")
+
+
+def overview() -> str:
+    """A line for all runs of a preset, in the order of environments: what they reached, and how to do it again."""
+    published = json.loads(PUBLISHED.read_text())["returns"]
+    rows = []
+    for (algorithm, name, _), group in groupby(stored(*CATALOGUE), key=lambda one: one[:3]):
+        evaluations = list(group)
+        first = evaluations[0]
+        means, returns = _together(evaluations)
+        interval = bootstrap_ci(means) if len(means) > 1 else first.result["ci95"]
+        trained = [one.result["training"] for one in evaluations]
+        steps = int(np.median([one["step"] for one in trained]))
+        minutes = rounded(np.median([one["seconds"] for one in trained]) / 60)
+        numbers = map(rounded, (means.mean(), iqm(returns), *interval))
+        reference = published.get(first.env.removeprefix("skidpad/"), {}).get(algorithm, "")
+        seeds = f" --seeds {len(means)}" if len(means) > 1 else f" --seed {first.seed}" if first.seed else ""
+        command = f"`python -m agents.train {algorithm} --preset {name}{seeds}`"
+        protocol = first.result["protocol"].partition(", ")[2]
+        amounts = (f"{steps:,}", f"{steps * frames(algorithm, name):,}", minutes)
+        rows.append((f"`{first.env}`", f"`{algorithm}`", *amounts, *numbers, reference, protocol, command))
+    rows.sort(key=lambda row: str(row[0]).removeprefix("`skidpad/").strip("`"))
+    head = ("environment", "algorithm", "steps", "frames", "minutes", "mean", "IQM", "95 % low", "high", "RL Zoo")
+    return markdown((*head, "protocol", "command"), rows)
+
+
+def frames(algorithm: str, name: str) -> int:
+    """Frames of the simulator in one step of a preset: those that an action is held for, and that a step skips."""
+    config = preset(name, algorithm)
+    env: Any = make_lanes(config.env, 1, config.env_kwargs)
+    skipped = getattr(env.unwrapped, "frame_skip", 1)
+    env.close()
+    return action_repeat(config.transforms) * skipped
