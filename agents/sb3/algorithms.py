@@ -20,8 +20,7 @@ POLICIES = {"mlp": "MlpPolicy", "nature_cnn": "CnnPolicy"}
 class Settings(Online):
     """Settings of every algorithm of Stable-Baselines3."""
 
-    model: ClassVar[str]
-    """The name of its class there."""
+    model: ClassVar[str]  # the name of its class there
     backbone: str = "mlp"
     """mlp (its MlpPolicy) or nature_cnn (its CnnPolicy)."""
     hidden: tuple[int, ...] = (64, 64)

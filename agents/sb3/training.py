@@ -64,7 +64,7 @@ class Agent:
 
 
 def make_model(config: Settings, lanes: VecEnv) -> Any:
-    """The model of Stable-Baselines3 with these settings, in any ``VecEnv`` of its."""
+    """The model of Stable-Baselines3 with these settings, in ``config.lanes`` environments of any ``VecEnv``."""
     return getattr(stable_baselines3, config.model)(
         POLICIES[config.backbone],
         lanes,
