@@ -166,8 +166,6 @@ def _resume(folder: Path, algorithm: Algorithm, saved: Any, config: Any, options
 
 
 def _train(algorithm: Algorithm, config: Any, run: Run, options: Door) -> None:
-    from supervised.training.plots import draw_curve
-
     assert run.folder is not None
     try:
         with run:
@@ -175,6 +173,8 @@ def _train(algorithm: Algorithm, config: Any, run: Run, options: Door) -> None:
     except UserError:
         run.discard_unused()
         raise
+    from supervised.training.plots import draw_curve  # slow to import: a signal should find its handler before
+
     curve = draw_curve(run.folder)
     if not options.quiet:
         print(f"trained in {run.seconds:.1f} s: {run.folder}")

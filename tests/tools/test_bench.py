@@ -11,7 +11,7 @@ from tools.bench.measurement import Measurement, rates
 
 @pytest.mark.parametrize("name", list(bench.BENCHES))
 def test_a_benchmark_with_its_budget_cut(name: str, tmp_path: Path, run_module: object) -> None:
-    if name in ("cart-pole", "car-racing"):
+    if name in ("atari", "cart-pole", "car-racing"):
         pytest.importorskip("envpool", reason="a peer of the bench extra")
     if name in ("dqn-cart-pole", "policy-cart-pole", "sac-pendulum", "throughput"):
         pytest.importorskip("stable_baselines3", reason="a peer of the bench extra")
