@@ -9,6 +9,7 @@ Differences from the paper: advantages have mean 0 and variance 1 in each miniba
 norm, as in its authors' code; a time limit bootstraps the value of the state it cut off.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,17 @@ class Config(PolicySettings):
         require(self.total_steps >= rows, "total_steps", self.total_steps, round_room)
 
 
+# CartPole's lanes tell neither the cart's speed nor the pole's: what the network remembers must
+_MEMORY = Config(
+    env_kwargs={"velocities": False},
+    backbone="gru",
+    total_steps=500_000,
+    discount=0.98,
+    gae_lambda=0.8,
+    normalize_observations=True,
+    evaluate_every=25_000,
+)
+
 PRESETS = {
     "default": Config(),
     # pictures are drawn roughly for training; Gymnasium's own serve as well. The whole picture, as its panel shows the
@@ -88,24 +100,8 @@ PRESETS = {
         checkpoint_every=100_000,
         dtype="bfloat16",
     ),
-    # the lanes see neither the cart's speed nor the pole's: what the network remembers must tell
-    "memory": Config(
-        env_kwargs={"velocities": False},
-        backbone="gru",
-        total_steps=500_000,
-        discount=0.98,
-        gae_lambda=0.8,
-        normalize_observations=True,
-        evaluate_every=25_000,
-    ),
-    "no-memory": Config(
-        env_kwargs={"velocities": False},
-        total_steps=500_000,
-        discount=0.98,
-        gae_lambda=0.8,
-        normalize_observations=True,
-        evaluate_every=25_000,
-    ),
+    "memory": _MEMORY,
+    "no-memory": dataclasses.replace(_MEMORY, backbone="mlp"),
     "mountain-car": Config(
         env="skidpad/MountainCar-v0",
         total_steps=500_000,
