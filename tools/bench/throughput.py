@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import ale_py
+import cv2  # noqa: F401 - Stable-Baselines3 shrinks Atari's pictures with it
 import gymnasium as gym
 import stable_baselines3
 import torch
