@@ -132,6 +132,19 @@ class Online(Acting):
         require(self.total_steps >= self.lanes, "total_steps", self.total_steps, room)
 
 
+#: what learners have in common that train on Breakout; without sticky actions, as Mnih et al. 2015
+BREAKOUT: dict[str, Any] = {
+    "env": "skidpad/Atari-Breakout-v0",
+    "env_kwargs": {"repeat_action_probability": 0.0},
+    "life_loss_ends": True,
+    "clip_rewards": True,
+    "backbone": "nature_cnn",
+    "evaluate_every": 0,
+    "log_every": 10_000,
+    "checkpoint_every": 100_000,
+}
+
+
 def to_json(config: Any) -> dict[str, Any]:
     """A configuration as JSON-able dictionary; a callable environment is stored by name only."""
     values = dataclasses.asdict(config)

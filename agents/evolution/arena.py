@@ -40,6 +40,17 @@ class EvolutionSettings(Acting):
         require(self.episodes_each >= 1, "episodes_each", self.episodes_each, "use at least 1")
 
 
+#: a preset of every algorithm: returns vary so much between starts that the threshold, -110, is only safe from some
+#: distance
+MOUNTAIN_CAR: dict[str, Any] = {
+    "env": "skidpad/MountainCar-v0",
+    "total_steps": 10_000_000,
+    "episodes_each": 8,
+    "evaluate_episodes": 100,
+    "stop_return": -106.0,
+}
+
+
 class Interface:
     """What a network sees of observations, and what its outputs decide: the highest one, or a number a component.
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evolution.arena import Arena
+from agents.evolution.arena import MOUNTAIN_CAR, Arena
 from agents.evolution.perceptrons import Agent, WeightSettings
 from agents.progress import Examiner, crossed
 from supervised.training.errors import require
@@ -54,14 +54,7 @@ class Config(WeightSettings):
 
 PRESETS = {
     "default": Config(),
-    # returns vary so much between starts that the threshold, -110, is only safe from some distance
-    "mountain-car": Config(
-        env="skidpad/MountainCar-v0",
-        total_steps=10_000_000,
-        episodes_each=8,
-        evaluate_episodes=100,
-        stop_return=-106.0,
-    ),
+    "mountain-car": Config(**MOUNTAIN_CAR),
 }
 
 

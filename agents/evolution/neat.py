@@ -21,7 +21,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evolution.arena import Arena, EvolutionSettings, Interface
+from agents.evolution.arena import MOUNTAIN_CAR, Arena, EvolutionSettings, Interface
 from agents.evolution.drawing import draw_network
 from agents.evolution.genomes import Genome, Networks, pack, unpack
 from agents.progress import Examiner, crossed
@@ -72,14 +72,7 @@ class Config(EvolutionSettings):
 
 PRESETS = {
     "default": Config(),
-    # returns vary so much between starts that the threshold, -110, is only safe from some distance
-    "mountain-car": Config(
-        env="skidpad/MountainCar-v0",
-        total_steps=10_000_000,
-        episodes_each=8,
-        evaluate_episodes=100,
-        stop_return=-106.0,
-    ),
+    "mountain-car": Config(**MOUNTAIN_CAR),
 }
 
 

@@ -32,6 +32,7 @@ from agents.policy.optimization import anneal, descend
 from agents.policy.trajectories import Collector, Minibatch, Trajectories, advantages, minibatch
 from agents.progress import Examiner, crossed
 from agents.rollout import begin
+from agents.settings import BREAKOUT
 from supervised.training.errors import require
 from supervised.training.optimizers import load_optimizer_state, optimizer_state
 from supervised.training.run import Run
@@ -80,17 +81,10 @@ PRESETS = {
     "default": Config(),
     # Mnih et al. 2016
     "breakout": Config(
-        env="skidpad/Atari-Breakout-v0",
-        env_kwargs={"repeat_action_probability": 0.0},
-        life_loss_ends=True,
-        clip_rewards=True,
+        **BREAKOUT,
         total_steps=4_000_000,
         lanes=16,
-        backbone="nature_cnn",
         entropy_coefficient=0.01,
-        evaluate_every=0,
-        log_every=10_000,
-        checkpoint_every=100_000,
     ),
     "book": Config(
         env="skidpad/CartPole-v0",

@@ -22,6 +22,7 @@ from agents.policy.optimization import anneal, descend, measured
 from agents.policy.trajectories import Collector, Minibatch, Trajectories, advantages, minibatches
 from agents.progress import Examiner, crossed
 from agents.rollout import begin
+from agents.settings import BREAKOUT
 from supervised.training.errors import require
 from supervised.training.optimizers import load_optimizer_state, optimizer_state
 from supervised.training.run import Run
@@ -137,22 +138,15 @@ PRESETS = {
     ),
     # Schulman et al. 2017, with twice the lanes
     "breakout": Config(
-        env="skidpad/Atari-Breakout-v0",
-        env_kwargs={"repeat_action_probability": 0.0},
-        life_loss_ends=True,
-        clip_rewards=True,
+        **BREAKOUT,
         total_steps=4_000_000,
         lanes=16,
-        backbone="nature_cnn",
         round_steps=128,
         epochs=4,
         minibatches=8,
         learning_rate=2.5e-4,
         clip=0.1,
         entropy_coefficient=0.01,
-        evaluate_every=0,
-        log_every=10_000,
-        checkpoint_every=100_000,
     ),
 }
 

@@ -32,6 +32,7 @@ from torch import nn
 from agents.progress import Episodes, Examiner, crossed
 from agents.replay import Replay
 from agents.rollout import begin
+from agents.settings import BREAKOUT
 from agents.value.agent import Agent, ValueSettings
 from supervised.training.checkpoint import ChunkLog
 from supervised.training.errors import UserError, require
@@ -84,14 +85,10 @@ class Config(ValueSettings):
 # What Mnih et al. 2015 chose for Atari games, for a twentieth of their steps: exploration ends earlier, the target
 # network follows sooner, and Adam takes RMSprop's place.
 _BREAKOUT = Config(
-    env="skidpad/Atari-Breakout-v0",
-    env_kwargs={"repeat_action_probability": 0.0, "stack": 1},
+    **{**BREAKOUT, "env_kwargs": {**BREAKOUT["env_kwargs"], "stack": 1}},
     transforms=("stack:4",),
-    life_loss_ends=True,
-    clip_rewards=True,
     total_steps=1_000_000,
     lanes=8,
-    backbone="nature_cnn",
     batch_size=32,
     replay_size=1_000_000,
     learning_starts=20_000,
@@ -103,9 +100,6 @@ _BREAKOUT = Config(
     learning_rate=1e-4,
     learning_rate_end=1e-5,
     bound_targets=False,
-    evaluate_every=0,
-    log_every=10_000,
-    checkpoint_every=100_000,
 )
 # 500,000 steps after those that fill the memory. The book's pictures are not the lighter of two frames, and of every
 # 160 rows and columns it keeps 84 as they are; its episodes all start alike.

@@ -20,6 +20,7 @@ from torch import nn
 
 from agents.progress import Episodes, Examiner, crossed
 from agents.rollout import Rollout, begin
+from agents.settings import BREAKOUT
 from agents.value.agent import Agent, ValueSettings
 from supervised.training.errors import UserError, require
 from supervised.training.optimizers import load_optimizer_state, optimizer_state
@@ -70,22 +71,15 @@ PRESETS = {
     "default": Config(),
     # Gallici et al. 2024
     "breakout": Config(
-        env="skidpad/Atari-Breakout-v0",
-        env_kwargs={"repeat_action_probability": 0.0},
-        life_loss_ends=True,
-        clip_rewards=True,
+        **BREAKOUT,
         total_steps=4_000_000,
         lanes=128,
-        backbone="nature_cnn",
         round_steps=32,
         epochs=2,
         minibatches=32,
         learning_rate=2.5e-4,
         epsilon_end=0.001,
         epsilon_steps=400_000,
-        evaluate_every=0,
-        log_every=10_000,
-        checkpoint_every=100_000,
     ),
 }
 

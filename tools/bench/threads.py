@@ -33,7 +33,8 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"{name} trains no network: it has neither threads nor dtype")
     print(f"{'threads':>7}  {'dtype':8} {'steps/s':>10}")
     found: dict[tuple[int, str], float] = {}
-    for threads in sorted({1, 2, os.cpu_count() or 1} & set(range(1, (os.cpu_count() or 1) + 1))):
+    cores = os.cpu_count() or 1
+    for threads in sorted({1, min(2, cores), cores}):
         for dtype in DTYPES:
             found[threads, dtype] = rate(algorithm, dataclasses.replace(config, threads=threads, dtype=dtype))
             print(f"{threads:7}  {dtype:8} {found[threads, dtype]:10.4g}", flush=True)
