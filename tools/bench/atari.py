@@ -5,20 +5,16 @@ of waiting, fire at the start and no sticky actions. We and EnvPool have a threa
 ``make_atari_env`` steps its lanes one after the other, as it does by default.
 """
 
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import ale_py
 import envpool
-import gymnasium as gym
 import numba
 import numpy as np
-from stable_baselines3.common.env_util import make_atari_env
-from stable_baselines3.common.vec_env import VecFrameStack
 
 from envs.atari.env import Atari
 from tools.bench.measurement import SMOKE, Measurement, rates
+from tools.bench.peers import sb3_breakout
 
 LANES = 2 if SMOKE else 16
 STEPS = 10 if SMOKE else 100  # of a call
@@ -37,11 +33,7 @@ def ours() -> Callable[[Any], Any]:
 
 def stable_baselines3() -> Callable[[Any], Any]:
     """`step` of Stable-Baselines3's."""
-    gym.register_envs(ale_py)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*is out of date")
-        lanes = make_atari_env("BreakoutNoFrameskip-v4", LANES, seed=0, wrapper_kwargs={**PROTOCOL, **WHOLE_GAMES})
-    env = VecFrameStack(lanes, 4)
+    env = sb3_breakout(LANES, seed=0, **PROTOCOL, **WHOLE_GAMES)
     env.reset()
     return env.step
 

@@ -8,24 +8,22 @@ measured in float32 and in bfloat16, Stable-Baselines3 in float32, which is all 
 
 import dataclasses
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import ale_py
 import cv2  # noqa: F401 - Stable-Baselines3 shrinks Atari's pictures with it
-import gymnasium as gym
-import stable_baselines3
 import torch
-from stable_baselines3.common.env_util import make_atari_env, make_vec_env
-from stable_baselines3.common.vec_env import VecFrameStack
+from stable_baselines3.common.env_util import make_vec_env
 
 from agents.policy import a2c, ppo
 from agents.registry import find
+from agents.sb3 import algorithms as sb3
+from agents.sb3.training import make_model
 from agents.value import dqn
 from tools.bench.measurement import SMOKE, Measurement, median
+from tools.bench.peers import sb3_breakout
 
 THREADS = 2
 
@@ -37,7 +35,8 @@ class Case:
     name: str
     algorithm: str
     config: Any
-    peer: Callable[[Any], Any]  # makes Stable-Baselines3's model of the same settings
+    peer: sb3.Settings  # the same, by the names of `agents.sb3`
+    peer_lanes: Callable[[Any], Any]
     steps: tuple[int, int]  # of the shorter and the longer training of the peer; ours are three times as long
     goals: dict[str, float]  # dtype -> ratio
 
@@ -51,7 +50,13 @@ WHOLE: dict[str, Any] = {"env_kwargs": {"repeat_action_probability": 0.0}}
 SINGLE: dict[str, Any] = {
     "env_kwargs": {"repeat_action_probability": 0.0, "stack": 1},
     "transforms": ("stack:4",),
+}
+UPDATES: dict[str, Any] = {
+    "batch_size": 32,
     "replay_size": 20_000,
+    "learning_starts": STARTS,
+    "train_every": 8,
+    "updates": 2,
 }
 
 
@@ -62,72 +67,33 @@ def cars(config: Any) -> Any:
 
 def breakout(config: Any) -> Any:
     """Breakout under Stable-Baselines3's own preprocessing."""
-    gym.register_envs(ale_py)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*is out of date")
-        lanes = make_atari_env("BreakoutNoFrameskip-v4", n_envs=config.lanes, seed=config.seed)
-    return VecFrameStack(lanes, 4)
+    return sb3_breakout(config.lanes, config.seed)
 
 
-def peer_ppo(lanes: Callable[[Any], Any], config: ppo.Config) -> Any:
-    """PPO with the settings of ours."""
-    return stable_baselines3.PPO(
-        "CnnPolicy",
-        lanes(config),
-        n_steps=config.round_steps,
-        batch_size=config.round_steps * config.lanes // config.minibatches,
-        n_epochs=config.epochs,
-        device="cpu",
-    )
-
-
-def peer_a2c(config: a2c.Config) -> Any:
-    """A2C with the settings of ours."""
-    return stable_baselines3.A2C("CnnPolicy", breakout(config), n_steps=config.round_steps, device="cpu")
-
-
-def peer_dqn(config: dqn.Config) -> Any:
-    """DQN with the settings of ours."""
-    return stable_baselines3.DQN(
-        "CnnPolicy",
-        breakout(config),
-        buffer_size=config.replay_size,
-        learning_starts=config.learning_starts,
-        batch_size=config.batch_size,
-        train_freq=config.train_every // config.lanes,
-        gradient_steps=config.updates,
-        target_update_interval=1_000,
-        device="cpu",
-    )
-
-
+NATURE: dict[str, Any] = {"lanes": 8, "backbone": "nature_cnn", "hidden": ()}
+PEER_PPO = sb3.PPO(**NATURE, round_steps=ROUND, epochs=4, batch_size=2 * ROUND)
 CASES = [
     Case(
-        *("PPO CarRacing", "ppo", ppo.Config(env="skidpad/CarRacing-v0", **PPO), partial(peer_ppo, cars)),
+        *("PPO CarRacing", "ppo", ppo.Config(env="skidpad/CarRacing-v0", **PPO), PEER_PPO, cars),
         steps=(8 * ROUND, 16 * ROUND),
         goals={"float32": 2.7, "bfloat16": 5.0},
     ),
     Case(
-        *("PPO Breakout", "ppo", ppo.Config(**PPO, **BREAKOUT, **WHOLE), partial(peer_ppo, breakout)),
+        *("PPO Breakout", "ppo", ppo.Config(**PPO, **BREAKOUT, **WHOLE), PEER_PPO, breakout),
         steps=(8 * ROUND, 16 * ROUND),
         goals={"float32": 2.7, "bfloat16": 5.0},
     ),
     Case(
-        *("A2C Breakout", "a2c", a2c.Config(**COMMON, **BREAKOUT, **WHOLE), peer_a2c),
+        *("A2C Breakout", "a2c", a2c.Config(**COMMON, **BREAKOUT, **WHOLE), sb3.A2C(**NATURE), breakout),
         steps=(10 * ROUND, 30 * ROUND),
         goals={"float32": 2.0, "bfloat16": 3.0},
     ),
     Case(
         "DQN Breakout",
         "dqn",
-        dqn.Config(
-            **{**COMMON, **BREAKOUT, **SINGLE},
-            batch_size=32,
-            learning_starts=STARTS,
-            train_every=8,
-            updates=2,
-        ),
-        peer_dqn,
+        dqn.Config(**COMMON, **BREAKOUT, **SINGLE, **UPDATES),
+        sb3.DQN(**NATURE, **UPDATES, target_update_interval=1_000),
+        breakout,
         steps=(STARTS + 2 * ROUND, STARTS + 10 * ROUND),
         goals={"float32": 1.3, "bfloat16": 2.0},
     ),
@@ -169,4 +135,5 @@ def ours(case: Case, dtype: str, steps: int) -> None:
 def theirs(case: Case, steps: int) -> None:
     """A training of the peer."""
     torch.set_num_threads(THREADS)
-    case.peer(case.config).learn(steps)
+    config = dataclasses.replace(case.peer, total_steps=steps)
+    make_model(config, case.peer_lanes(config)).learn(steps)
