@@ -14,8 +14,10 @@ import tyro
 from gymnasium.vector import VectorEnv
 
 from agents.evaluation import Player, Policy, evaluate, playground
+from agents.opponents import board_game
 from agents.registry import find
 from agents.rollout import make_lanes
+from agents.search.matches import Tally
 from agents.settings import FIRST_EVALUATION_SEED, from_json
 from agents.zoo import locate, outputs
 from supervised.training.checkpoint import atomic_write
@@ -35,6 +37,10 @@ class Options:
     """The run's folder, or "zoo:NAME", an agent that comes with Skidpad."""
     env: Annotated[str | None, tyro.conf.arg(metavar="ID")] = None
     """Evaluate on this environment instead of the one trained on (any Gymnasium id with the same spaces)."""
+    opponent: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Of board games, who plays against the agent: random, mcts:2000, perfect, or another run (default: random)."""
+    simulations: int | None = None
+    """Of agents that search, simulations of a move; 0: the network's policy alone (default: the run's setting)."""
     episodes: int = 100
     """Number of episodes."""
     seed: int = FIRST_EVALUATION_SEED
@@ -61,6 +67,12 @@ def _main(arguments: list[str]) -> None:
     requirements = [requirement(text) for text in itertools.chain.from_iterable(options.require)]
     episodes = min(options.episodes, 3) if SMOKE else options.episodes
     agent, env, kwargs = load(options.run, options.env)
+    if options.simulations is not None:
+        require(hasattr(agent, "simulations"), "simulations", options.simulations, f"{options.run} does not search")
+        require(options.simulations >= 0, "simulations", options.simulations, "use 0 or more")
+        agent.simulations = options.simulations  # type: ignore[attr-defined]
+    if options.opponent is not None:
+        kwargs["opponent"] = options.opponent
 
     started = time.perf_counter()
     result = evaluate(agent, env, kwargs, episodes=episodes, seed=options.seed)
@@ -70,6 +82,14 @@ def _main(arguments: list[str]) -> None:
     protocol = f"{env}, {episodes} episodes, greedy, seeds {options.seed} to {result['seeds'][1]}"
     if "protocol" in result:
         protocol += f"; {result['protocol']}"
+    if hasattr(agent, "simulations"):
+        protocol += f"; {agent.simulations} simulations a move"
+    if board_game(env, kwargs) is not None:
+        protocol += f"; against {kwargs.get('opponent', 'random')}"
+        tally = Tally.of(np.array(result["returns"]))
+        low_elo, high_elo = tally.elo_interval()
+        result |= {"wins": tally.wins, "draws": tally.draws, "losses": tally.losses, "score": tally.score}
+        result |= {"elo": tally.elo(), "elo_ci95": [low_elo, high_elo]}
     result |= {"protocol": protocol, "algorithm": record["algorithm"], "seconds": round(wall, 3)}
     result["training"] = read_finished(run)
 
@@ -79,6 +99,9 @@ def _main(arguments: list[str]) -> None:
     print(f"return   mean {result['mean']:.2f}   95 % interval {low:.2f} to {high:.2f}")
     print(f"         std {result['std']:.2f}   interquartile mean {result['iqm']:.2f}")
     print(f"length   mean {np.mean(lengths):.1f}   shortest {min(lengths)}   longest {max(lengths)}")
+    if "elo" in result:
+        print(f"games    {tally.wins} won, {tally.draws} drawn, {tally.losses} lost   score {tally.score:.3f}")
+        print(f"Elo      {tally.elo():+.0f}   95 % interval {low_elo:+.0f} to {high_elo:+.0f}   (difference to it)")
     if "laps" in result:
         print(f"laps     {result['laps']} / {episodes}")
     print(f"time     {wall:.2f} s")
@@ -104,10 +127,8 @@ def load(run: str | Path, env: str | None = None) -> tuple[Policy, Any, dict[str
     record = read_config(run)
     algorithm = find(record["algorithm"])
     config = from_json(algorithm.config, record["config"])
-    trained_on, kwargs = config.env, config.env_kwargs
-    if env is not None and env != trained_on:
-        kwargs = {}
-    target = env or trained_on
+    trained_on, target = config.env, env or config.env
+    kwargs = {**(config.env_kwargs if target == trained_on else {}), **config.own_kwargs}
     batch = make_lanes(target, 1, kwargs)
     agent = algorithm.agent(config, batch.single_observation_space, batch.single_action_space)
     batch.close()

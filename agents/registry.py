@@ -45,6 +45,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "ppo": ("agents.policy.ppo", "proximal policy optimization: clipped policy gradients on several passes"),
     "sac": ("agents.policy.sac", "soft actor-critic: continuous actions, return and entropy, from replay"),
     "td3": ("agents.policy.td3", "twin delayed deterministic policy gradient: continuous actions, from replay"),
+    "alpha-zero": ("agents.search.alpha_zero", "board games: a network learns from games against itself, by search"),
     "genetic": ("agents.evolution.genetic", "genetic algorithm: selection, crossover and mutation of network weights"),
     "cma-es": ("agents.evolution.cma_es", "evolution of network weights by a normal distribution that adapts"),
     "neat": ("agents.evolution.neat", "evolution of networks whose topology grows"),

@@ -15,6 +15,7 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
 import envs  # noqa: F401 - registers skidpad/*
+from agents import opponents
 from agents.settings import Online
 from agents.transforms import FrameStack, Transforms, action_repeat
 from supervised.training.errors import UserError, require, suggest
@@ -78,6 +79,8 @@ def _make(
     entry_point = gym.spec(env_id).vector_entry_point
     if isinstance(entry_point, str) and entry_point.startswith("envs."):
         keywords = {"copy": False, **own, **kwargs}
+        if isinstance(keywords.get("opponent"), str):
+            keywords["opponent"] = opponents.named(keywords["opponent"], env, kwargs)
         if repeat > 1 and "action_repeat" in inspect.signature(load_env_creator(entry_point)).parameters:
             keywords, repeat = {**keywords, "action_repeat": repeat}, 1
         elif repeat > 1:

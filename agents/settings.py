@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
@@ -65,6 +65,9 @@ class Common:
     """Seed of everything random in the run, 0 to 9,999 (evaluation uses seeds from 10,000)."""
     checkpoint_every: int = 10_000
     """Environment steps (episodes for tabular methods) between checkpoints; 0: only at the end or when stopped."""
+
+    #: keywords of the environment without which the agent could not see it
+    own_kwargs: ClassVar[dict[str, Any]] = {}
 
     def __post_init__(self) -> None:
         seeds = f"training seeds are 0 to {FIRST_EVALUATION_SEED - 1}, later ones are for evaluation"

@@ -11,6 +11,7 @@ Images are ``(height, width)`` or ``(height, width, colours)``, or stacks of the
     mlp         fully connected
     book_bc     the book's network for behavioral cloning (chapter 10): three convolutions, 120 units
     nature_cnn  Mnih et al. 2015: three convolutions, 512 units
+    nips_cnn    Mnih et al. 2013: two convolutions, 256 units; a third of the arithmetic
     pilotnet    Bojarski et al. 2016: five convolutions; 100, 50 and 10 units
     alvinn      Pomerleau 1989: 29 units that also see the road intensity found in the image before
     gru, lstm   recurrent, see `Recurrent`: over fully connected layers, or over nature_cnn where they see images
@@ -19,7 +20,7 @@ Images are ``(height, width)`` or ``(height, width, colours)``, or stacks of the
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -192,20 +193,31 @@ class NatureCNN(Convolutions):
         layer_norm: normalize the outputs of every layer over all its units, before the activation.
     """
 
+    sizes: ClassVar[tuple[tuple[int, int, int], ...]] = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
     feature_dim = 512
 
     def __init__(self, space: gym.spaces.Box, layer_norm: bool = False) -> None:
         super().__init__(space)
-        maps = self.convolutions((32, 8, 4), (64, 4, 2), (64, 3, 1))
-        maps[0] = PatchConvolution(self.channels, 32, 8, 4)
-        dense = nn.Linear(64 * self.height * self.width, 512)
+        maps = self.convolutions(*self.sizes)
+        maps[0] = PatchConvolution(self.channels, *self.sizes[0])
+        dense = nn.Linear(maps[-1].out_channels * self.height * self.width, self.feature_dim)
 
         def activated(layer: nn.Module, units: int) -> tuple[nn.Module, ...]:
             # one group is all units of an image, whatever the size of its maps
             return (layer, nn.GroupNorm(1, units), nn.ReLU()) if layer_norm else (layer, nn.ReLU())
 
         convolved = [part for layer in maps for part in activated(layer, layer.out_channels)]
-        self.layers = nn.Sequential(*convolved, nn.Flatten(), *activated(dense, 512))
+        self.layers = nn.Sequential(*convolved, nn.Flatten(), *activated(dense, self.feature_dim))
+
+
+class NipsCNN(NatureCNN):
+    """The network of Mnih et al. 2013, "Playing Atari with Deep Reinforcement Learning", without its head.
+
+    Mnih et al. 2016 (A3C) and Schulman et al. 2017 (PPO) learnt Atari games with it too.
+    """
+
+    sizes = ((16, 8, 4), (32, 4, 2))
+    feature_dim = 256
 
 
 class PilotNet(Convolutions):
@@ -325,6 +337,7 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "mlp": MLP,
     "book_bc": BookBC,
     "nature_cnn": NatureCNN,
+    "nips_cnn": NipsCNN,
     "pilotnet": PilotNet,
     "alvinn": Alvinn,
     "gru": functools.partial(Recurrent, kind="gru"),

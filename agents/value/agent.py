@@ -58,7 +58,7 @@ class ValueSettings(Online):
     noisy: float = 0.0
     """Noisy layers: the standard deviation their noise begins with, times sqrt(inputs) (0.5 in the paper); 0: none."""
     layer_norm: tyro.conf.FlagConversionOff[bool] = False
-    """Layer normalization in the backbones mlp and nature_cnn."""
+    """Layer normalization in the backbones mlp, nature_cnn and nips_cnn."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -51,7 +51,7 @@ class Config(ValueSettings):
     epsilon_steps: int = 20_000
     """Environment steps over which the share of random actions falls linearly."""
     layer_norm: tyro.conf.FlagConversionOff[bool] = True
-    """Layer normalization in the backbones mlp and nature_cnn."""
+    """Layer normalization in the backbones mlp, nature_cnn and nips_cnn."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -46,6 +46,13 @@ def test_nature_cnn_has_the_papers_size() -> None:
     assert count(backbone) + count(nn.Linear(backbone.feature_dim, 18)) == 1_693_362
 
 
+def test_nips_cnn_has_the_papers_size() -> None:
+    """By hand: 16 filters of 4 x 8 x 8, 32 of 16 x 4 x 4, and 256 units over their maps of 9 x 9."""
+    backbone = backbones.build("nips_cnn", box(4, 84, 84))
+    layers = (16 * (4 * 8 * 8 + 1), 32 * (16 * 4 * 4 + 1), 256 * (32 * 9 * 9 + 1))
+    assert count(backbone) == sum(layers) and backbone.feature_dim == 256
+
+
 BOOK_LAYERS = {
     "0": (32, 1, 8, 8),
     "1": (32,),
@@ -85,7 +92,7 @@ def test_book_network_has_the_books_layers() -> None:
     assert (backbone.layers[0].weight == 1).all()
 
 
-@pytest.mark.parametrize("name", ["book_bc", "nature_cnn", "pilotnet"])
+@pytest.mark.parametrize("name", ["book_bc", "nature_cnn", "nips_cnn", "pilotnet"])
 @pytest.mark.parametrize(
     ("shape", "channels"),
     [((84, 96), 1), ((84, 96, 3), 3), ((4, 84, 96), 4), ((2, 84, 96, 3), 6), ((84, 96, 1), 1)],

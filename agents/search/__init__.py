@@ -1,0 +1,1 @@
+"""Players of board games that look ahead: perfect ones, tree search, and networks that learn from it."""
