@@ -41,6 +41,9 @@ class Options:
     """Of board games, who plays against the agent: random, mcts:2000, perfect, or another run (default: random)."""
     simulations: int | None = None
     """Of agents that search, simulations of a move; 0: the network's policy alone (default: the run's setting)."""
+    positions: int = 0
+    """Of board games with a perfect player: in so many positions of 12 to 24 plies in which at most half of the moves
+    do, see how many of the agent's moves keep the game's value (of tic-tac-toe in all positions); 0: do not."""
     episodes: int = 100
     """Number of episodes."""
     seed: int = FIRST_EVALUATION_SEED
@@ -93,6 +96,9 @@ def _main(arguments: list[str]) -> None:
     result |= {"protocol": protocol, "algorithm": record["algorithm"], "seconds": round(wall, 3)}
     result["training"] = read_finished(run)
 
+    judged = judge_moves(agent, env, kwargs, options)
+    result |= judged
+
     low, high = result["ci95"]
     lengths = result["lengths"]
     print(f"{record['algorithm']} on {protocol}")
@@ -102,6 +108,8 @@ def _main(arguments: list[str]) -> None:
     if "elo" in result:
         print(f"games    {tally.wins} won, {tally.draws} drawn, {tally.losses} lost   score {tally.score:.3f}")
         print(f"Elo      {tally.elo():+.0f}   95 % interval {low_elo:+.0f} to {high_elo:+.0f}   (difference to it)")
+    if judged:
+        print(f"moves    {judged['kept']:.1%} keep the game's value, in {judged['positions']} positions")
     if "laps" in result:
         print(f"laps     {result['laps']} / {episodes}")
     print(f"time     {wall:.2f} s")
@@ -112,6 +120,23 @@ def _main(arguments: list[str]) -> None:
     for path in film(agent, env, kwargs, folder / "videos", options.video, options.seed):
         print(f"video    {path}")
     judge(requirements, result)
+
+
+def judge_moves(agent: Any, env: str, kwargs: dict[str, Any], options: Options) -> dict[str, Any]:
+    """How many of an agent's moves keep the game's value: ``kept``, and in how many ``positions``; or nothing."""
+    require(options.positions >= 0, "positions", options.positions, "use 0 or more")
+    if not options.positions:
+        return {}
+    game = board_game(env, kwargs)
+    if game is None or not hasattr(agent, "game"):
+        raise UserError(f"positions={options.positions}: {options.run} is no agent that plays positions, as alpha-zero")
+    from agents.search import judging
+    from agents.search.solver import perfect
+
+    solver = perfect(game)
+    states = judging.positions(solver, options.positions, options.seed)
+    share = judging.kept(lambda some: agent.act(some, deterministic=True), solver, states)
+    return {"kept": share, "positions": len(states)}
 
 
 def load(run: str | Path, env: str | None = None) -> tuple[Policy, Any, dict[str, Any]]:

@@ -6,21 +6,43 @@
     RUN         the agent of a run's folder or "zoo:NAME"
 
 An opponent is ``opponent(state, legal, rng) -> action`` of a position ``(words,)``, its legal actions ``(n_actions,)``
-bool and a NumPy generator, and remembers nothing: games do not depend on those played beside them.
+bool and a NumPy generator, and remembers nothing: games do not depend on those played beside them. One that searches is
+a `Thinker`, and can be asked what it thinks.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
+from numpy.typing import NDArray
 
 from envs import rng as lane_rng
 from envs.board import GAMES
 from envs.board.env import Opponent, made
 from envs.board.game import Array, Game, State
 from supervised.training.errors import UserError
+
+
+class Thought(NamedTuple):
+    """What a search made of a position."""
+
+    action: int  # to play
+    visits: NDArray[np.int64]  # (n_actions,)
+    values: NDArray[Any]  # (n_actions,) for the mover, -1 to 1; NaN where never visited
+
+
+@dataclass(frozen=True)
+class Thinker:
+    """An opponent that searches: ``think(state, rng)`` is what it thinks of a position that is not over."""
+
+    think: Callable[[State, np.random.Generator], Thought]
+
+    def __call__(self, state: State, legal: Array, rng: np.random.Generator) -> int:
+        """The action it plays."""
+        return self.think(state, rng).action
 
 
 def board_game(env: str | Callable[[], Any], kwargs: Mapping[str, Any]) -> Game | None:
@@ -77,12 +99,13 @@ def searching(game: Game, simulations: int) -> Opponent:
 
     player = MCTS(game, simulations=simulations)
 
-    def opponent(state: State, legal: Array, rng: np.random.Generator) -> int:
+    def think(state: State, rng: np.random.Generator) -> Thought:
         player.forget()
         lane_rng.seed_rows(player.rng, [int(rng.integers(2**63))])
-        return player.search(state).action
+        result = player.search(state)
+        return Thought(result.action, result.visits, result.values)
 
-    return opponent
+    return Thinker(think)
 
 
 def trained(run: str, game: Game) -> Opponent:
@@ -101,9 +124,13 @@ def trained(run: str, game: Game) -> Opponent:
         raise UserError(f"opponent {run}: it plays {played}, not {game.name} {dict(game.options) or ''}".strip())
     sees_states = hasattr(agent, "game")
 
+    def think(state: State, rng: np.random.Generator) -> Thought:
+        plan = agent.plan(state[None])
+        return Thought(int(plan.policies[0].argmax()), plan.visits[0], plan.q_values[0])
+
     def opponent(state: State, legal: Array, rng: np.random.Generator) -> int:
         seen = state if sees_states else game.observe(state)
         action = int(agent.act(agent.transform(seen[None]), deterministic=True)[0])
         return action if legal[action] else at_random(state, legal, rng)
 
-    return opponent
+    return Thinker(think) if getattr(agent, "simulations", 0) else opponent

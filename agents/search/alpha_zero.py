@@ -78,6 +78,9 @@ class Config(Common):
     """Alpha of Dirichlet's noise at the root, for PUCT: about 10 by the number of legal actions."""
     noise_fraction: float = 0.25
     """Its share in the root's priors."""
+    random_plies: int = 0
+    """Games begin with up to so many random actions, which nothing is learnt from: they show positions that good play
+    never reaches."""
     temperature_plies: int = 8
     """So many first actions of a game are drawn from the policy found, at temperature 1; the others are the best."""
     resign_below: float = -1.0
@@ -98,9 +101,9 @@ class Config(Common):
     """Decay of weights, c of the paper's loss."""
     symmetries: tyro.conf.FlagConversionOff[bool] = True
     """Learn from every position in one of the ways to see its board, drawn each time."""
-    blocks: int = 4
+    blocks: int = 5
     """Residual blocks of the network."""
-    filters: int = 48
+    filters: int = 64
     """Filters of its convolutions."""
     play_simulations: int = 200
     """Simulations of a move of the trained agent (by PUCT, without noise); 0: the policy alone."""
@@ -124,7 +127,9 @@ class Config(Common):
         super().__post_init__()
         for name in ("simulations", "round_steps", "window", "batch_size", "evaluate_episodes", "blocks", "filters"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
-        for name in ("considered", "temperature_plies", "play_simulations", "evaluate_every", "log_every"):
+        for name in ("considered", "random_plies", "temperature_plies", "play_simulations"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
+        for name in ("evaluate_every", "log_every"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
         for name in ("exploration", "noise_alpha", "value_scale", "learnt_times", "learning_rate"):
             require(getattr(self, name) > 0, name, getattr(self, name), "use a positive number")
@@ -142,13 +147,20 @@ PRESETS = {
     "default": Config(),
     "tic-tac-toe": Config(
         env="skidpad/TicTacToe-v0",
-        total_steps=200_000,
+        total_steps=60_000,
         lanes=128,
+        random_plies=6,
         temperature_plies=9,
         window=50_000,
         blocks=2,
         filters=32,
-        evaluate_every=50_000,
+        evaluate_every=20_000,
+    ),
+    "connect-four": Config(
+        total_steps=4_000_000,
+        random_plies=12,
+        dtype="bfloat16",
+        threads=2,
     ),
 }
 
@@ -226,6 +238,7 @@ def self_play(config: Config, game: Game) -> list[SelfPlay]:
     playing = Playing(
         config.noise_alpha,
         config.noise_fraction,
+        config.random_plies,
         config.temperature_plies,
         config.resign_below,
         config.resign_checked,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.search.matches import random_position
 from agents.search.neural import absorb, conclude, forest, halving, plant_all, select, stir
 from envs.board.game import LOSS, ONGOING, PLIES, Array, Game, State
 from supervised.training.seeding import generator_state, set_generator_state
@@ -27,6 +28,7 @@ class Plan:
     values: NDArray[np.float32]  # (lanes,), for the mover
     best: NDArray[np.int64]  # (lanes,)
     visits: NDArray[np.int64]  # (lanes, n_actions)
+    q_values: NDArray[np.float32]  # (lanes, n_actions), for the mover; NaN where never visited
 
 
 @dataclass(frozen=True)
@@ -91,15 +93,21 @@ class Search:
         policies = np.empty((lanes, self.game.n_actions), np.float32)
         values, best = np.empty(lanes, np.float32), np.empty(lanes, np.int64)
         conclude(trees, self.scale, noise, policies, values, best)
-        return Plan(policies, values, best, self._visits())
+        return Plan(policies, values, best, *self._actions())
 
-    def _visits(self) -> NDArray[np.int64]:
-        visits = np.zeros((len(self._leaves), self.game.n_actions), np.int64)
-        for lane in range(len(visits)):
-            first, children = self.trees.first[lane, 0], self.trees.children[lane, 0]
-            of = slice(first, first + children)
-            visits[lane, self.trees.action[lane, of]] = self.trees.visits[lane, of]
-        return visits
+    def _actions(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Visits and values of every root's actions."""
+        trees, shape = self.trees, (self.lanes, self.game.n_actions)
+        visits, q_values = np.zeros(shape, np.int64), np.full(shape, np.nan, np.float32)
+        children = trees.children[:, 0]
+        lanes, places = np.nonzero(np.arange(children.max()) < children[:, None])
+        nodes = lanes, trees.first[lanes, 0] + places
+        counts, proven = trees.visits[nodes], trees.proven[nodes]
+        means = np.where(counts > 0, trees.total[nodes] / np.maximum(counts, 1), np.nan)
+        actions = lanes, trees.action[nodes]
+        visits[actions] = counts
+        q_values[actions] = np.where(proven == ONGOING, means, -proven)
+        return visits, q_values
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,7 @@ class Playing:
 
     Args:
         noise_alpha, noise_fraction: of Dirichlet's noise in the root's priors, for PUCT.
+        random_plies: games begin with up to so many random actions, which nothing is learnt from.
         temperature_plies: so many first actions of a game are drawn in proportion to the policy found; then the best.
         resign_below: a game is given up once the value of its mover is less than this.
         resign_checked: the share of games that are played on all the same, to see how many were given up wrongly.
@@ -124,6 +133,7 @@ class Playing:
 
     noise_alpha: float
     noise_fraction: float
+    random_plies: int
     temperature_plies: int
     resign_below: float
     resign_checked: float
@@ -141,7 +151,7 @@ class SelfPlay:
         self.game, self.playing = game, playing
         self.counts = dict.fromkeys(COUNTS, 0)
         self._rng, self._search = rng, Search(game, lanes, how)
-        self._states = np.tile(game.start, (lanes, 1))
+        self._states = np.array([self._opening() for _ in range(lanes)])
         self._policies: list[list[Array]] = [[] for _ in range(lanes)]
         self._past: list[list[State]] = [[] for _ in range(lanes)]
         self._checked = rng.random(lanes) < playing.resign_checked
@@ -168,6 +178,9 @@ class SelfPlay:
                 finished.append(self._finish(lane, outcome, 1 - mover))
         return finished
 
+    def _opening(self) -> State:
+        return random_position(self.game, int(self._rng.integers(self.playing.random_plies + 1)), self._rng)
+
     def _plan(self, evaluate: Evaluate) -> Plan:
         shape = len(self._states), self.game.n_actions
         if self._search.scale:
@@ -193,7 +206,7 @@ class SelfPlay:
             self.counts["checked"] += 1
             self.counts["wrongly"] += (outcome if self._loser[lane] == mover else -outcome) != LOSS
         self._past[lane], self._policies[lane] = [], []
-        self._states[lane] = self.game.start
+        self._states[lane] = self._opening()
         self._checked[lane], self._loser[lane] = self._rng.random() < self.playing.resign_checked, NOBODY
         return Positions(states, policies, results)
 

@@ -154,16 +154,16 @@ def _learn(table: Array, key: int, target: int, reached: bool) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _judge(own: int, stones: int, plies: int, reach: int, target: int) -> int:
-    """_YES or _NO if the stones show it, else 0; ``reach`` are the mover's cells that lose nothing at once."""
+def _judge(own: int, stones: int, plies: int, target: int) -> int:
+    """_YES or _NO if the stones show it, else 0."""
     other, empty = stones ^ own, _BOARD & ~stones
     if target == WIN and not four_in_a_row(own | empty):
         return _NO
     if target == DRAW and not four_in_a_row(other | empty):
         return _YES
     odd = (stones + _BOTTOM) & _SECOND_ROWS  # the next cells of columns with an odd number of stones
-    if odd & (odd - 1) or odd & ~reach:
-        return 0  # the second player cannot make all even
+    if odd & (odd - 1):
+        return 0  # even the second player's stone does not make all even
     second_moves = plies % 2 == 1
     first, second = (other, own) if second_moves else (own, other)
     if four_in_a_row(first | (empty & _FIRST_ROWS)):
@@ -189,7 +189,7 @@ def _expand(own: int, stones: int, plies: int, target: int, table: Array, moves:
         return _NO
     if plies >= CELLS - 2:  # neither this stone nor the last makes four
         return _YES if target <= DRAW else _NO
-    answer = _judge(own, stones, plies, reach, target)
+    answer = _judge(own, stones, plies, target)
     if answer:
         return answer
     least, most = _bounds(table, _key(own, stones))

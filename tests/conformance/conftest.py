@@ -4,9 +4,12 @@ import pytest
 
 from .rollouts import IDS
 
+NEEDS = {"Atari": ("ale_py", "atari"), "Chess": ("chess", "games"), "Shogi": ("shogi", "games")}  # package, extra
+
 
 @pytest.fixture(params=IDS)
 def env_id(request: pytest.FixtureRequest) -> str:
-    if "Atari" in request.param:
-        pytest.importorskip("ale_py", reason="needs the atari extra")
+    for name, (package, extra) in NEEDS.items():
+        if name in request.param:
+            pytest.importorskip(package, reason=f"needs the {extra} extra")
     return str(request.param)

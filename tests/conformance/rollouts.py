@@ -39,6 +39,7 @@ IDS = sorted(
     if env_id.startswith(("skidpad/", "skidpad-variant/"))
     and (env_id == "skidpad/Atari-Breakout-v0" or not env_id.startswith("skidpad/Atari-"))
 )
+SLOW = ("Atari", "Chess", "Shogi")  # steps of an emulator, and of rules that are not compiled
 LANES = 5
 LIMIT = 12  # steps; short, so that lanes end often and together
 STEPS = 5 * LIMIT
@@ -75,7 +76,12 @@ def make_single(env_id: str, **kwargs: Any) -> SingleEnv:
 
 
 def make_plan(space: gym.Space[Any], steps: int = STEPS, lanes: int = LANES) -> Array:
-    """Random actions ``(steps, lanes, ...)``; those of lane i do not depend on the number of lanes."""
+    """Random actions ``(steps, lanes, ...)``; those of lane i do not depend on the number of lanes.
+
+    No more than two time limits of them in Chess and Shogi, which have thousands of actions and slow steps.
+    """
+    if isinstance(space, gym.spaces.Discrete) and space.n > 1000:
+        steps = min(steps, 2 * LIMIT)
     columns = []
     for lane in range(lanes):
         space.seed(lane)

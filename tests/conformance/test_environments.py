@@ -19,6 +19,7 @@ from .rollouts import (
     LANES,
     LIMIT,
     MODES,
+    SLOW,
     STEPS,
     Trace,
     assert_same,
@@ -60,9 +61,8 @@ def test_single_equals_its_lane(env_id: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 def test_lanes_do_not_depend_on_their_number(env_id: str, mode: AutoresetMode) -> None:
-    # so many that compiled loops run on whole vector registers of lanes, and five for which they do not; an Atari lane
-    # is an emulator, of which that many would take long to load
-    times = 2 if "Atari" in env_id else 15
+    # so many that compiled loops run on whole vector registers of lanes, and five for which they do not
+    times = 2 if any(name in env_id for name in SLOW) else 15
     many = make_batch(env_id, times * LANES, max_episode_steps=LIMIT, autoreset_mode=mode)
     few = make_batch(env_id, max_episode_steps=LIMIT, autoreset_mode=mode)
     plan = make_plan(many.single_action_space, 2 * LIMIT, lanes=many.num_envs)
