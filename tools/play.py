@@ -1,10 +1,16 @@
-"""Watch a run or demonstrations: ``python -m tools.play RUN|DATASET [--episode K] [--video FILE] [--verify]``."""
+"""Watch a run or demonstrations, or play a board game against somebody.
+
+    python -m tools.play RUN|DATASET [--episode K] [--video FILE] [--verify]
+    python -m tools.play OPPONENT --env ID [--side second] [--terminal]
+
+The second is a board game of yours against an opponent (`tools.board_play`).
+"""
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -17,15 +23,21 @@ from agents.evaluate import pictures, write_video
 from agents.evaluation import Player, playground
 from agents.imitation.demonstrations import Demonstrations, load
 from agents.imitation.episodes import Episode, Recording, leaves
+from agents.opponents import board_game
 from agents.rollout import make_lanes
-from agents.settings import FIRST_EVALUATION_SEED
+from agents.settings import FIRST_EVALUATION_SEED, Keywords
 from agents.zoo import locate
 from supervised.training.doors import SMOKE, door, parse
 from supervised.training.errors import UserError, require
+from supervised.training.run import read_config
+from tools import board_play
 from tools.window import Window
 
 PROG = "python -m tools.play"
-DESCRIPTION = "Watch the agent of a run, or recorded demonstrations, in a window or as a video."
+DESCRIPTION = (
+    "Watch the agent of a run, or recorded demonstrations, in a window or as a video; or play a board game yourself, "
+    "against the agent of a run that was trained on it, or, with --env, against another opponent."
+)
 LEAST_PIXELS = 300  # smaller pictures are enlarged in a video
 HELP = "Space: pause    Esc: quit"
 
@@ -34,8 +46,20 @@ HELP = "Space: pause    Esc: quit"
 class Options:
     """Options of the command."""
 
-    what: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|DATASET")]
-    """A run's folder or "zoo:NAME", or demonstrations: a folder or the id of a Minari data set."""
+    what: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|DATASET|OPPONENT")]
+    """A run's folder or "zoo:NAME"; demonstrations: a folder or the id of a Minari data set; or who plays a board game
+    with you: random, mcts:2000, perfect, or a run. A run that was trained on a board game plays with you, unless
+    --episode or --video asks to see it play."""
+    env: Annotated[str | None, tyro.conf.arg(metavar="ID")] = None
+    """The board game that you play, such as skidpad/ConnectFour-v0 (default: the run's)."""
+    env_kwargs: Keywords = field(default_factory=dict)
+    """Its keywords, as JSON: '{"size": 6}'."""
+    side: Literal["first", "second"] = "first"
+    """Whose turns you have in it."""
+    terminal: bool = False
+    """Play it in the terminal instead of a window."""
+    seed: int | None = None
+    """Seed of the opponent's random numbers (default: others every time)."""
     episode: int | None = None
     """Which episode: of a data set from 0 (default: all); a run plays the episode of seed 10,000 + K (default: 0)."""
     video: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -52,7 +76,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def play(options: Options) -> None:
     """Show, film or verify."""
-    is_run = (locate(options.what) / "config.json").exists()
+    folder = locate(options.what)
+    is_run = (folder / "config.json").exists()
+    watching = Options(options.what, episode=options.episode, video=options.video, verify=options.verify)
+    if watching == Options(options.what) and (game := game_to_play(options, folder)):
+        board_play.play(options.what, *game, options.side, options.terminal, options.seed)
+        return
+    if options != watching:
+        raise UserError(
+            f"{options.what} is only watched here: --env, --env-kwargs, --side, --terminal and --seed are for board "
+            "games, without --episode, --video and --verify"
+        )
     if options.verify:
         require(not is_run, "verify", options.what, "it is a run: give a data set of demonstrations")
         verify(load(options.what), options.episode)
@@ -65,6 +99,23 @@ def play(options: Options) -> None:
     else:
         write_video(options.video, (picture for picture, _ in map(enlarged, frames)), round(fps))
         print(options.video)
+
+
+def game_to_play(options: Options, folder: Path) -> tuple[str, dict[str, Any]] | None:
+    """The environment of the board game that a person is to play, and its keywords; None where something is watched.
+
+    Raises:
+        UserError: an opponent without a game.
+    """
+    if options.env is not None:
+        return options.env, dict(options.env_kwargs)
+    if (folder / "config.json").exists():
+        config = read_config(folder)["config"]
+        env, kwargs = config.get("env"), {**config.get("env_kwargs", {}), **options.env_kwargs}
+        return (env, kwargs) if board_game(env, kwargs) else None
+    if options.what.partition(":")[0] in ("random", "mcts", "perfect") and not folder.exists():
+        raise UserError(f"{options.what} plays board games: name one, as --env skidpad/ConnectFour-v0")
+    return None
 
 
 Frame = tuple[NDArray[np.uint8], str]  # a picture (height, width, 3), and what to write below it

@@ -50,27 +50,28 @@ CHUNK = 64  # simulations between looks at the clock, at first
 FUNCTIONS = tuple(map(types.FunctionType, (PLAY, LEGAL, OUTCOME, ROLLOUT)))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")  # which divides without looking for zeros
 def _select(tree: Tree, node: int, exploration: float, rave: float) -> int:
     """The child to visit: an untried one, or that of the largest upper bound; lost actions only if all are."""
     first = tree.first[node]
-    log_visits = math.log(tree.visits[node])
+    width = exploration * math.sqrt(math.log(tree.visits[node]))
     chosen, best = first, -math.inf
     for child in range(first, first + tree.children[node]):
         visits = tree.visits[child]
         if visits == 0:
             return child
-        if tree.proven[child] == ONGOING:
-            mean = tree.total[child] / visits
-        elif tree.proven[child] == WIN:  # of the other
+        if tree.proven[child] == WIN:  # of the other
             continue
+        share = 1 / visits
+        if tree.proven[child] == ONGOING:
+            mean = tree.total[child] * share
+            if rave > 0 and tree.others[child] > 0:
+                weight = math.sqrt(rave / (3 * visits + rave))
+                mean = (1 - weight) * mean + weight * tree.others_total[child] / tree.others[child]
         else:
             mean = float(-tree.proven[child])
-        if rave > 0 and tree.others[child] > 0:
-            weight = math.sqrt(rave / (3 * visits + rave))
-            mean = (1 - weight) * mean + weight * tree.others_total[child] / tree.others[child]
         # u(s, a) = mean + c sqrt(ln N_s / n_sa)
-        score = mean + exploration * math.sqrt(log_visits / visits)
+        score = mean + width * math.sqrt(share)
         if score > best:
             chosen, best = child, score
     return chosen
@@ -174,18 +175,16 @@ class Result:
 
     visits: NDArray[np.int64]  # (n_actions,)
     values: NDArray[np.float64]  # (n_actions,) for the mover, -1 to 1; NaN where never visited
+    outcomes: NDArray[np.int8]  # (n_actions,) for the mover where they are certain, else ONGOING
     value: float  # of the position for the mover
     outcome: int | None  # for the mover where it is certain: 1, 0 or -1
     simulations: int  # of this search, all threads together
 
     @property
     def action(self) -> int:
-        """The most visited action, of equal ones that of the largest value; a certain win before all others."""
-        values = np.nan_to_num(self.values, nan=-np.inf)
-        if self.outcome == WIN:
-            return int(values.argmax())
-        lost = (values == LOSS) & (values.max() > LOSS)
-        return int(np.lexsort((values, np.where(lost, 0, self.visits)))[-1])
+        """A certain win; else the most visited action that is not certainly lost, of equal ones that of the best value."""
+        rank = np.select([self.visits == 0, self.outcomes == LOSS, self.outcomes == WIN], [-2, -1, 1], 0)
+        return int(np.lexsort((self.values, self.visits, rank))[-1])
 
 
 class MCTS:
@@ -270,7 +269,7 @@ class MCTS:
         run = simulate if self.game.compiled else simulate.py_func
         rules = self.game.rules
         scratch = np.empty(self.game.n_actions, np.bool_), np.empty(self.game.longest + 1, np.int64)
-        done, chunk = 0, CHUNK
+        done, chunk = 0, CHUNK if self.game.compiled else 1
         while done < simulations and self._trees[thread].proven[0] == ONGOING:
             tree = self._trees[thread]
             wanted = simulations - done if deadline == math.inf else min(chunk, simulations - done)
@@ -293,7 +292,7 @@ class MCTS:
     def _result(self, simulations: int) -> Result:
         visits = np.zeros(self.game.n_actions, np.int64)
         totals = np.zeros(self.game.n_actions)
-        certain = np.full(self.game.n_actions, np.nan)
+        certain = np.full(self.game.n_actions, ONGOING, np.int8)
         for tree in self._trees:
             children = slice(tree.first[0], tree.first[0] + tree.children[0])
             actions, proven = tree.action[children], tree.proven[children]
@@ -305,7 +304,8 @@ class MCTS:
         outcomes = [int(tree.proven[0]) for tree in self._trees if tree.proven[0] != ONGOING]
         return Result(
             visits=visits,
-            values=np.where(np.isnan(certain), means, certain),
+            values=np.where(certain == ONGOING, means, certain),
+            outcomes=certain,
             value=outcomes[0] if outcomes else float(totals.sum() / visits.sum()),
             outcome=outcomes[0] if outcomes else None,
             simulations=simulations,

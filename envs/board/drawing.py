@@ -34,7 +34,7 @@ def draw(game: Game, state: State, notes: Mapping[int, str] | None = None) -> ND
 
     Args:
         notes: short texts of actions, drawn in the cells where they play; of Connect Four above the columns, and
-            where an action has no cell, such as a pass, below the board.
+            of actions that are no cell, such as a pass or a move in chess, in a line above the board.
     """
     width, height = game.columns * CELL + 2 * MARGIN, game.rows * CELL + MARGIN + TOP
     board, first, second = COLOURS.get(game.name, (PAPER, INK, INK))
@@ -60,13 +60,16 @@ def draw(game: Game, state: State, notes: Mapping[int, str] | None = None) -> ND
         canvas.text((centre(0, column)[0], MARGIN / 2), _names(game, 0, column)[0], INK, 14)
     for row in range(game.rows):
         canvas.text((MARGIN / 2, centre(row, 0)[1]), _names(game, row, 0)[1], INK, 14)
+    cells, elsewhere = game.rows * game.columns, list[str]()
     for action, text in (notes or {}).items():
         if game.name == "connect_four":
             canvas.text((centre(0, action)[0], height - TOP / 2), text, NOTE, 15)
-        elif action < game.rows * game.columns:
+        elif action < cells and game.n_actions <= cells + 1:
             canvas.text(centre(*divmod(action, game.columns)), text, NOTE, 15)
         else:
-            canvas.text((width / 2, height - TOP / 2), f"{game.move(action)} {text}", NOTE, 15)
+            elsewhere.append(f"{game.move(action)} {text}")
+    if elsewhere:
+        canvas.text((width / 2, height - TOP / 2), ", ".join(elsewhere), NOTE, 15)
     return canvas.array()
 
 

@@ -101,6 +101,10 @@ class BoardGame(BatchedEnv):
             **rest,
         )
 
+    def _split(self) -> list[Lanes]:
+        # an opponent may keep what it computes with: it is asked by one thread
+        return super()._split() if self.opponent is None else [self._all]
+
     def _run(self, kernel: Any, *arguments: Any) -> None:
         """A kernel, or its Python where the game's rules are not compiled."""
         (kernel if self.game.compiled else kernel.py_func)(*arguments)
@@ -123,14 +127,16 @@ class BoardGame(BatchedEnv):
             generator = lane_rng.to_generator(rng[lane])
             legal = self.game.legal(states[lane])
             action = int(self.opponent(states[lane].copy(), legal, generator))
-            states[lane] = self.game.after(states[lane], action)
+            try:
+                states[lane] = self.game.after(states[lane], action)
+            except ValueError as error:
+                raise ValueError(f"the opponent's {error}") from None
             rng[lane] = lane_rng.from_generator(generator)
 
     def _reset_lanes(self, lanes: Lanes, mask: Array, options: Mapping[str, Any]) -> None:
-        states, illegal = lanes.fields
-        illegal[mask] = False
+        states = lanes.fields[0]
         if "position" in options:
-            states[mask] = self._position(options["position"])
+            states[mask] = unfinished(self.game, options["position"])
             return
         states[mask] = self.game.start
         waiting = mask.copy()
@@ -138,12 +144,6 @@ class BoardGame(BatchedEnv):
             waiting[lane] = lane_rng.integers(lanes.rng[lane], 2) == 1
         if self.side != "first":
             self._answer(states, waiting, lanes.rng)
-
-    def _position(self, text: str) -> State:
-        state = self.game.read(text)
-        if self.game.outcome(state) is not None:
-            raise ValueError(f"position {text!r}: the game is over, give one that goes on")
-        return state
 
     def _observe_lanes(self, lanes: Lanes, out: Array) -> None:
         if self.observation == "state":
@@ -174,6 +174,14 @@ def made(name: str, keywords: Mapping[str, Any]) -> tuple[Game, dict[str, Any]]:
     known = inspect.signature(GAMES[name]).parameters if name in GAMES else {}
     own = {key: value for key, value in keywords.items() if key in known}
     return game(name, **own), {key: value for key, value in keywords.items() if key not in known}
+
+
+def unfinished(game: Game, text: str) -> State:
+    """The position of a text; raises ValueError where there can be none, or the game is over."""
+    state = game.read(str(text))
+    if game.outcome(state) is not None:
+        raise ValueError(f"position {text!r}: the game is over, give one that goes on")
+    return state
 
 
 class BoardGameEnv(SingleEnv):

@@ -35,9 +35,10 @@ def move(
         mask: scratch ``(n_actions,)``.
     """
     for lane in range(states.shape[0]):
-        waiting[lane] = illegal[lane] = False
+        waiting[lane] = False
         if ended[lane]:
             continue
+        illegal[lane] = False
         legal(states[lane], mask)
         if not mask[actions[lane]]:
             rewards[lane], terminated[lane], illegal[lane] = LOSS, True, True

@@ -78,10 +78,10 @@ def make_single(env_id: str, **kwargs: Any) -> SingleEnv:
 def make_plan(space: gym.Space[Any], steps: int = STEPS, lanes: int = LANES) -> Array:
     """Random actions ``(steps, lanes, ...)``; those of lane i do not depend on the number of lanes.
 
-    No more than two time limits of them in Chess and Shogi, which have thousands of actions and slow steps.
+    Fewer in Chess and Shogi, which have thousands of actions and slow steps.
     """
     if isinstance(space, gym.spaces.Discrete) and space.n > 1000:
-        steps = min(steps, 2 * LIMIT)
+        steps = min(steps, LIMIT + 1)
     columns = []
     for lane in range(lanes):
         space.seed(lane)

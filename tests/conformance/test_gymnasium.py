@@ -38,7 +38,7 @@ JUSTIFIED = {
     "is out of date": "",  # the older version of an id is kept so that old results can be repeated
     "value is -?infinity": "CartPole",  # velocities have no bound
     "symmetric and normalized Box": "CarRacing",  # gas and brake are 0 to 1, as Gymnasium's
-    "observation +is an image": BOARDS,  # planes of numbers, not colours
+    "observation +is an image|channels-last": BOARDS,  # planes of numbers, not colours
     "observation space +is an image|resolution for an image": f"Maze-planes|{BOARDS}",
     "unconventional shape": "Atari-Breakout-small",  # single gray frames have no axis of colours
 }
