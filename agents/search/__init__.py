@@ -1,1 +1,8 @@
-"""Players of board games that look ahead: perfect ones, tree search, and networks that learn from it."""
+"""Search: trees of games and environments, with and without a network, and perfect players."""
+
+from pathlib import Path
+
+import envs
+from envs.caches import drop_stale
+
+drop_stale(Path(__file__).parent, Path(envs.__file__).parent)

@@ -1,0 +1,178 @@
+"""Monte Carlo tree search for one player: the environment is its own model (book, chapter 9).
+
+Any of our environments can be put into a state that it was in, ``load_state_dict``, so the same environment, in another
+copy, tells what follows. Simulations run side by side, a lane each: one after another they are led to a leaf, each
+counting the visits of those before it, whose returns are not known yet (Liu et al. 2020); then all lanes take their
+last action at once, and play on at random for some steps. What is backed up is the discounted sum of rewards.
+
+UCT's bound needs values of about 0 to 1: they are scaled by the least and largest seen (Schrittwieser et al. 2020).
+The lanes draw their own random numbers, so that the search does not know what the environment will draw.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from agents.rollout import make_lanes
+from envs.batched import Array, BatchedEnv
+from supervised.training.errors import UserError, require
+
+State = Mapping[str, Array]  # of one lane, the rows of `BatchedEnv.state_dict`
+
+
+@dataclass(slots=True)
+class Node:
+    """A state, and how it was reached."""
+
+    state: State | None  # None until it has been stepped to
+    action: int = 0  # of the step that led here
+    reward: float = 0.0
+    over: bool = False
+    visits: int = 0  # simulations under way included
+    done: int = 0  # simulations that came back
+    total: float = 0.0  # of the returns from here on
+    children: dict[int, "Node"] = field(default_factory=dict)
+
+
+class Planner:
+    """Plans in copies of an environment with a finite number of actions.
+
+    Args:
+        env, env_kwargs: the environment's id and keywords, of ours.
+        simulations: of a search.
+        lanes: simulations side by side.
+        horizon: steps of random play after a leaf.
+        discount: weight of the next step's value, gamma.
+        exploration: c of UCT.
+        seed: of all randomness.
+
+    Raises:
+        UserError: an environment that is none of ours, or has other actions; a number that cannot be.
+    """
+
+    def __init__(
+        self,
+        env: str,
+        env_kwargs: Mapping[str, Any] | None = None,
+        *,
+        simulations: int = 512,
+        lanes: int = 32,
+        horizon: int = 50,
+        discount: float = 0.99,
+        exploration: float = math.sqrt(2),
+        seed: int = 0,
+    ) -> None:
+        require(simulations >= 1, "simulations", simulations, "a search needs at least 1")
+        require(lanes >= 1, "lanes", lanes, "use at least 1")
+        require(horizon >= 0, "horizon", horizon, "use 0 or more")
+        require(0 <= discount <= 1, "discount", discount, "use a number from 0 to 1")
+        batch = make_lanes(env, lanes, env_kwargs or {}, autoreset_mode=AutoresetMode.DISABLED)
+        if not isinstance(batch, BatchedEnv):
+            raise UserError(f"{env} cannot be put back into an earlier state: plan in an environment of Skidpad's")
+        if not isinstance(batch.single_action_space, gym.spaces.Discrete):
+            raise UserError(f"{env} has actions {batch.single_action_space}: a search needs a finite number")
+        self.n_actions = int(batch.single_action_space.n)
+        self.simulations, self.horizon, self.discount, self.exploration = simulations, horizon, discount, exploration
+        self._batch, self._rng = batch, np.random.default_rng(seed)
+        batch.reset(seed=seed)
+        self._low, self._high = math.inf, -math.inf  # of the returns seen
+        self.root = Node(None)
+
+    def plan(self, state: State) -> NDArray[np.int64]:
+        """Search from the state of one lane; returns the visits of its actions ``(n_actions,)``.
+
+        Args:
+            state: ``state_dict()`` of a single environment, or of a batch of one lane.
+        """
+        self.root = Node({name: array[0] for name, array in state.items()})
+        left = self.simulations
+        while left > 0:
+            count = min(left, self._batch.num_envs)
+            self._simulate(count)
+            left -= count
+        visits = np.zeros(self.n_actions, np.int64)
+        for action, child in self.root.children.items():
+            visits[action] = child.visits
+        return visits
+
+    def act(self, state: State) -> int:
+        """The most visited action of a search."""
+        return int(self.plan(state).argmax())
+
+    def _simulate(self, count: int) -> None:
+        """So many simulations side by side."""
+        paths = [self._select() for _ in range(count)]
+        returns = self._play(paths)
+        for path, value in zip(paths, returns, strict=True):
+            self._back_up(path, value)
+
+    def _select(self) -> list[Node]:
+        """The nodes from the root to a leaf; all of them count one visit more."""
+        node = self.root
+        path = [node]
+        while node.state is not None and not node.over:
+            action = self._best(node)
+            node = node.children.setdefault(action, Node(None, action))
+            path.append(node)
+        for node in path:
+            node.visits += 1
+        return path
+
+    def _best(self, node: Node) -> int:
+        """An action never tried, or that of the largest upper bound."""
+        untried = [action for action in range(self.n_actions) if action not in node.children]
+        if untried:
+            return int(self._rng.choice(untried))
+        width = max(self._high - self._low, 1e-9)
+
+        def bound(action: int) -> float:
+            child = node.children[action]
+            known = child.reward + self.discount * child.total / child.done if child.done else self._low
+            # u(s, a) = q(s, a) + c sqrt(ln N_s / n_sa)  (D-35)
+            return (known - self._low) / width + self.exploration * math.sqrt(math.log(node.visits) / child.visits)
+
+        return max(range(self.n_actions), key=bound)
+
+    def _play(self, paths: list[list[Node]]) -> NDArray[np.float64]:
+        """Step to the leaves, and on at random; returns what follows on each leaf ``(paths,)``."""
+        batch, lanes = self._batch, range(len(paths))
+        arrays = batch.state_dict()
+        for lane, path in enumerate(paths):
+            before = path[-2] if len(path) > 1 else path[-1]
+            assert before.state is not None
+            for name in arrays.keys() - {"rng"}:
+                arrays[name][lane] = before.state[name]
+        batch.load_state_dict(arrays)
+        actions = np.zeros(batch.num_envs, np.int64)
+        actions[: len(paths)] = [path[-1].action for path in paths]
+        _, rewards, terminated, truncated, _ = batch.step(actions)
+        over = terminated | truncated
+        arrays = batch.state_dict()
+        for lane in lanes:
+            leaf = paths[lane][-1]
+            if leaf.state is None:
+                leaf.state = {name: array[lane].copy() for name, array in arrays.items()}
+                leaf.reward, leaf.over = float(rewards[lane]), bool(over[lane])
+        returns, weight = np.zeros(batch.num_envs), 1.0
+        for _ in range(self.horizon):
+            if over.all():
+                break
+            _, rewards, terminated, truncated, _ = batch.step(self._rng.integers(self.n_actions, size=len(over)))
+            returns += weight * np.where(over, 0.0, rewards)
+            over = over | terminated | truncated
+            weight *= self.discount
+        return np.where([path[-1].over for path in paths], 0.0, returns[: len(paths)])
+
+    def _back_up(self, path: list[Node], value: float) -> None:
+        """Add the return from the leaf on to it, and what rewards make of it to the nodes before."""
+        for node in reversed(path):
+            node.total += value
+            node.done += 1
+            value = node.reward + self.discount * value
+            self._low, self._high = min(self._low, value), max(self._high, value)
