@@ -44,6 +44,9 @@ class Options:
     positions: int = 0
     """Of board games with a perfect player: in so many positions of 12 to 24 plies in which at most half of the moves
     do, see how many of the agent's moves keep the game's value (of tic-tac-toe in all positions); 0: do not."""
+    won_openings: int = 0
+    """Of board games with a perfect player: in so many openings of 8 random plies that are won for the mover, see how
+    many the agent wins against it; 0: do not."""
     episodes: int = 100
     """Number of episodes."""
     seed: int = FIRST_EVALUATION_SEED
@@ -87,12 +90,14 @@ def _main(arguments: list[str]) -> None:
         protocol += f"; {result['protocol']}"
     if hasattr(agent, "simulations"):
         protocol += f"; {agent.simulations} simulations a move"
+        result["simulations"] = agent.simulations
     if board_game(env, kwargs) is not None:
-        protocol += f"; against {kwargs.get('opponent', 'random')}"
+        opponent = kwargs.get("opponent", "random")
+        protocol += f"; against {opponent}"
         tally = Tally.of(np.array(result["returns"]))
         low_elo, high_elo = tally.elo_interval()
-        result |= {"wins": tally.wins, "draws": tally.draws, "losses": tally.losses, "score": tally.score}
-        result |= {"elo": tally.elo(), "elo_ci95": [low_elo, high_elo]}
+        result |= {"opponent": opponent, "wins": tally.wins, "draws": tally.draws, "losses": tally.losses}
+        result |= {"score": tally.score, "elo": tally.elo(), "elo_ci95": [low_elo, high_elo]}
     result |= {"protocol": protocol, "algorithm": record["algorithm"], "seconds": round(wall, 3)}
     result["training"] = read_finished(run)
 
@@ -108,8 +113,10 @@ def _main(arguments: list[str]) -> None:
     if "elo" in result:
         print(f"games    {tally.wins} won, {tally.draws} drawn, {tally.losses} lost   score {tally.score:.3f}")
         print(f"Elo      {tally.elo():+.0f}   95 % interval {low_elo:+.0f} to {high_elo:+.0f}   (difference to it)")
-    if judged:
+    if "kept" in judged:
         print(f"moves    {judged['kept']:.1%} keep the game's value, in {judged['positions']} positions")
+    if "converted" in judged:
+        print(f"openings {judged['converted']} / {judged['won_openings']} won ones are won against the perfect player")
     if "laps" in result:
         print(f"laps     {result['laps']} / {episodes}")
     print(f"time     {wall:.2f} s")
@@ -123,9 +130,11 @@ def _main(arguments: list[str]) -> None:
 
 
 def judge_moves(agent: Any, env: str, kwargs: dict[str, Any], options: Options) -> dict[str, Any]:
-    """How many of an agent's moves keep the game's value: ``kept``, and in how many ``positions``; or nothing."""
-    require(options.positions >= 0, "positions", options.positions, "use 0 or more")
-    if not options.positions:
+    """What the perfect player says of an agent: ``kept`` of ``positions``, ``converted`` of ``won_openings``."""
+    asked = {"positions": options.positions, "won_openings": options.won_openings}
+    for name, count in asked.items():
+        require(count >= 0, name, count, "use 0 or more")
+    if not any(asked.values()):
         return {}
     game = board_game(env, kwargs)
     if game is None or not hasattr(agent, "game"):
@@ -133,10 +142,17 @@ def judge_moves(agent: Any, env: str, kwargs: dict[str, Any], options: Options) 
     from agents.search import judging
     from agents.search.solver import perfect
 
-    solver = perfect(game)
-    states = judging.positions(solver, options.positions, options.seed)
-    share = judging.kept(lambda some: agent.act(some, deterministic=True), solver, states)
-    return {"kept": share, "positions": len(states)}
+    def player(states: Any) -> Any:
+        return agent.act(states, deterministic=True)
+
+    solver, judged = perfect(game), dict[str, Any]()
+    if options.positions:
+        states = judging.positions(solver, options.positions, options.seed)
+        judged |= {"kept": judging.kept(player, solver, states), "positions": len(states)}
+    if options.won_openings:
+        judged["won_openings"] = options.won_openings
+        judged["converted"] = judging.converted(player, solver, options.won_openings, options.seed)
+    return judged
 
 
 def load(run: str | Path, env: str | None = None) -> tuple[Policy, Any, dict[str, Any]]:

@@ -35,6 +35,8 @@ SMOKE_BUDGET = {
     "round_steps": 40,
     "updates": 1,
     "population": 8,
+    "simulations": 8,
+    "play_simulations": 8,
     "evaluate_every": 1_024,
     "evaluate_episodes": 2,
     "log_every": 100,

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from agents.opponents import Thinker, Thought, resolve
@@ -57,6 +56,8 @@ class Session:
         rng: the opponent's random numbers.
 
     Attributes:
+        title: what is played against whom.
+        words: what can be written besides moves to cells.
         states: the positions up to now.
         moves: the actions between them.
         thought: what the opponent thought of its last move, or as a hint of the person's next; None: nothing.
@@ -66,6 +67,8 @@ class Session:
 
     def __init__(self, game: Game, opponent: Opponent, name: str, person: int, rng: np.random.Generator) -> None:
         self.game, self.opponent, self.name, self.person = game, opponent, name, person
+        self.title = f"{game.name.replace('_', ' ')} against {name}"
+        self.words = "pass, undo" if game.move(game.n_actions - 1) == "pass" else "undo"
         self._rng = rng
         self.states: list[State] = [game.start]
         self.moves: list[int] = []
@@ -245,7 +248,8 @@ def in_terminal(session: Session) -> None:
     sides = LETTERS.get(game.name, ("x", "o"))
     yours, order = sides[session.person], ("first", "second")[session.person]
     example = next(iter(session.legal()))
-    print(f"{title(session)}: you have {yours} and move {order}.\nWrite a move such as {example}, undo, hint or quit.")
+    print(f"{session.title}: you have {yours} and move {order}.")
+    print(f"Write a move such as {example}, {session.words}, hint or quit.")
     shown: State | None = None
     try:
         while session.result is None:
@@ -275,11 +279,6 @@ def in_terminal(session: Session) -> None:
         print(board_text(game, session.state), session.result, sep="\n")
 
 
-def title(session: Session) -> str:
-    """What is played against whom."""
-    return f"{session.game.name.replace('_', ' ')} against {session.name}"
-
-
 def table(session: Session) -> list[str]:
     """What was thought of the best moves, in columns."""
     notes = session.notes()
@@ -295,7 +294,7 @@ class InWindow:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.window = Window(title(session), "play in the terminal with --terminal")
+        self.window = Window(session.title, "play in the terminal with --terminal")
         self.written = self.complaint = ""
         self._draw()
 
@@ -363,7 +362,7 @@ class InWindow:
         sides = {**COLOURS, **LETTERS}.get(session.game.name, ("black", "white"))
         yours, its = sides[session.person], sides[1 - session.person]
         place = "column" if session.game.name == "connect_four" else "cell"
-        tips = f"Click a {place}, or type a move, undo or hint and press Enter.    Esc: quit"
+        tips = f"Click a {place}, or type a move, {session.words} or hint and press Enter.    Esc: quit"
         if session.result is not None:
             turn, tips = f"{session.result}    {self.written}", "Type undo and press Enter to go on.    Esc: quit"
         elif session.waits:

@@ -27,6 +27,7 @@ from agents.policy import a2c, actor_critic, ppo, reinforce, sac, td3
 from agents.registry import CATALOGUE, TABULAR
 from agents.rollout import make_lanes
 from agents.sb3 import algorithms as sb3
+from agents.search import alpha_zero
 from agents.settings import to_json
 from agents.value import dqn
 from supervised.training.checkpoint import atomic_write
@@ -35,7 +36,7 @@ from supervised.training.errors import UserError, suggest
 from supervised.training.statistics import bootstrap_ci, iqm
 from tools import plot
 from tools.bench.__main__ import BENCHES
-from tools.results import overview, results
+from tools.results import board_results, overview, results
 from tools.tables import markdown, rounded
 
 PROG = "python -m tools.report"
@@ -95,8 +96,8 @@ def environments() -> str:
     """The registered ids, in the order of registration."""
     rows = []
     for env_id, spec in list(gym.registry.items()):  # ale-py adds its own when it is needed
-        game = spec.kwargs.get("game", "breakout")  # one stands for all of Atari
-        if not env_id.startswith("skidpad/") or game != "breakout":
+        another = "Atari-" in env_id and spec.kwargs["game"] != "breakout"  # one stands for all of Atari
+        if not env_id.startswith("skidpad/") or another:
             continue
         env: Any = make_lanes(env_id, 1, {})
         spaces = (_space(space) for space in (env.single_action_space, env.single_observation_space))
@@ -356,6 +357,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "td3-settings": settings_table(presets(td3)),
     "td3-results": results("td3"),
     "results": overview,
+    "alpha-zero-settings": settings_table(presets(alpha_zero)),
+    "board-results": board_results,
     "evolution-settings": evolution_settings,
     "evolution-results": results("genetic", "cma-es", "neat"),
     "sb3-settings": sb3_settings,

@@ -123,6 +123,23 @@ def overview() -> str:
     return markdown((*head, "protocol", "command"), rows)
 
 
+def board_results() -> str:
+    """A line an evaluation of AlphaZero: against whom, with how many simulations, how it went."""
+    rows = []
+    for one in stored("alpha-zero"):
+        result, trained = one.result, one.result["training"]
+        low, high = result["elo_ci95"]
+        games = f"{result['wins']} / {result['draws']} / {result['losses']}"
+        kept = f"{result['kept']:.1%} of {result['positions']:,}" if "kept" in result else ""
+        budget = (f"{trained['step']:,}", rounded(trained["seconds"] / 60))
+        elo = f"{result['elo']:+.0f} ({low:+.0f} to {high:+.0f})"
+        won = f"{result['converted']} of {result['won_openings']}" if "converted" in result else ""
+        judged = (games, elo, kept, won)
+        rows.append((f"`{one.env}`", f"`{one.preset}`", one.seed, *budget, result["simulations"], result["opponent"], *judged))
+    head = ("environment", "preset", "seed", "positions", "minutes", "simulations", "opponent", "won / drawn / lost")
+    return markdown((*head, "Elo to it", "moves that keep the value", "won openings"), rows)
+
+
 def frames(algorithm: str, name: str) -> int:
     """Frames of the simulator in one step of a preset: those that an action is held for, and that a step skips."""
     config = preset(name, algorithm)

@@ -1,14 +1,15 @@
-"""How often moves keep a game's value, judged by the perfect player."""
+"""A player of board games judged by the perfect one: moves that keep a game's value, won positions that are won."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.search.matches import Player, random_position
 from agents.search.solver import Exhaustive, Solver
-from envs.board.game import State
+from envs.board.game import WIN, State
 
 PLIES = range(12, 25)  # of the positions drawn
 BLOCK = 64  # positions that a player is asked about at once
+OPENING = 8  # plies of the openings that are won
 EASY = 0.5  # a position is left out where more than this share of its legal moves keep the value
 
 
@@ -41,3 +42,21 @@ def kept(player: Player, solver: Solver, states: NDArray[np.int64]) -> float:
     """The share of positions ``(positions, words)`` in which a player's move keeps the value."""
     actions = np.concatenate([player(block) for block in np.split(states, range(BLOCK, len(states), BLOCK))])
     return float(np.mean([keeping(solver, state)[action] for state, action in zip(states, actions, strict=True)]))
+
+
+def converted(player: Player, solver: Solver, count: int, seed: int) -> int:
+    """How many of ``count`` random openings of 8 plies, won for the mover, a player wins against the perfect one.
+
+    That one answers with any of its best moves, each equally likely.
+    """
+    game, rng, won = solver.game, np.random.default_rng(seed), 0
+    for _ in range(count):
+        state = random_position(game, OPENING, rng)
+        while solver.value(state) != WIN:
+            state = random_position(game, OPENING, rng)
+        mine = True
+        while game.outcome(state) is None:
+            action = int(player(state[None])[0]) if mine else solver(state, game.legal(state), rng)
+            state, mine = game.after(state, action), not mine
+        won += game.outcome(state) == (WIN if mine else -WIN)
+    return won

@@ -8,8 +8,8 @@ A simulation has four steps:
     back-up         the result, its sign changed at every ply (D-37), counts for every node from the leaf to the root
 
 Certain outcomes, of ends of the game and what follows from them, are carried towards the root ("prove"): such nodes
-are not searched any more, and a search whose root is decided is over. RAVE (Gelly and Silver 2011) adds to a child's
-mean that of all simulations in which its action was played later by the same player.
+are not searched any more, lost actions are not chosen again, and a search whose root is decided is over. RAVE (Gelly
+and Silver 2011) adds to a child's mean that of all simulations in which its action was played later by the same player.
 
 A search of another position that lies in the tree goes on from there. With several threads, each grows a tree of its
 own from its own random numbers, and their roots are added up.
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from agents.search.tree import TREE, Tree, back_up, copy_subtree, expand, grown, prove, shuffle
 from envs import rng as lane_rng
 from envs.board.game import (
+    DRAW,
     LEGAL,
     LOSS,
     ONGOING,
@@ -52,7 +53,7 @@ FUNCTIONS = tuple(map(types.FunctionType, (PLAY, LEGAL, OUTCOME, ROLLOUT)))
 
 @njit(cache=True, nogil=True, error_model="numpy")  # which divides without looking for zeros
 def _select(tree: Tree, node: int, exploration: float, rave: float) -> int:
-    """The child to visit: an untried one, or that of the largest upper bound; lost actions only if all are."""
+    """The child to visit: an untried one, or that of the largest upper bound, which of a certain outcome is itself."""
     first = tree.first[node]
     width = exploration * math.sqrt(math.log(tree.visits[node]))
     chosen, best = first, -math.inf
@@ -60,18 +61,18 @@ def _select(tree: Tree, node: int, exploration: float, rave: float) -> int:
         visits = tree.visits[child]
         if visits == 0:
             return child
-        if tree.proven[child] == WIN:  # of the other
-            continue
-        share = 1 / visits
         if tree.proven[child] == ONGOING:
+            share = 1 / visits
             mean = tree.total[child] * share
             if rave > 0 and tree.others[child] > 0:
                 weight = math.sqrt(rave / (3 * visits + rave))
                 mean = (1 - weight) * mean + weight * tree.others_total[child] / tree.others[child]
+            # u(s, a) = mean + c sqrt(ln N_s / n_sa)
+            score = mean + width * math.sqrt(share)
+        elif tree.proven[child] == WIN:  # of the other
+            continue
         else:
-            mean = float(-tree.proven[child])
-        # u(s, a) = mean + c sqrt(ln N_s / n_sa)
-        score = mean + width * math.sqrt(share)
+            score = float(-tree.proven[child])
         if score > best:
             chosen, best = child, score
     return chosen
@@ -182,9 +183,13 @@ class Result:
 
     @property
     def action(self) -> int:
-        """A certain win; else the most visited action that is not certainly lost, of equal ones that of the best value."""
-        rank = np.select([self.visits == 0, self.outcomes == LOSS, self.outcomes == WIN], [-2, -1, 1], 0)
-        return int(np.lexsort((self.values, self.visits, rank))[-1])
+        """A certain win, or the most visited action, of equal ones that of the largest value.
+
+        Certain losses come last, and before them what looks worse than a certain draw.
+        """
+        worse = (self.outcomes == DRAW).any() & (self.values < DRAW)
+        cases = [self.visits == 0, self.outcomes == LOSS, self.outcomes == WIN, worse]
+        return int(np.lexsort((self.values, self.visits, np.select(cases, [-3, -2, 1, -1], 0)))[-1])
 
 
 class MCTS:

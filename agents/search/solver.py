@@ -19,7 +19,7 @@ follow-up      when all columns hold an even number of stones and it is the firs
 table          bounds of the values of positions met before, asked for the positions after an action first
                (Tromp's Fhourstones keeps such a table; looking ahead into it: Plaat et al. 1996)
 
-The start is a win (Allen and Allis 1988), which takes the search minutes.
+The first plies are not for it: the start, a win (Allen and Allis 1988), takes more than two minutes.
 """
 
 from abc import ABC, abstractmethod

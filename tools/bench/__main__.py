@@ -56,6 +56,10 @@ BENCHES = {
         "preparing frames for behavioral cloning, and an epoch, against the book's pipeline",
     ),
     "throughput": ("tools.bench.throughput", "training steps/s from pixels against Stable-Baselines3"),
+    "self-play": (
+        "tools.bench.self_play",
+        "positions/s of AlphaZero's self-play in one batch, against one game and one leaf at a time",
+    ),
     "start": ("tools.bench.start", "cost of importing envs, and of the first step of a cached kernel"),
 }
 

@@ -257,6 +257,36 @@ def test_a_match_is_played_from_both_sides() -> None:
     assert len(openings) > 30
 
 
+def test_the_perfect_player_judges_itself() -> None:
+    """It keeps every value and wins what is won; one that plays its worst moves does neither."""
+    solver, rng = perfect(CONNECT_FOUR), np.random.default_rng(0)
+
+    def best(states: np.ndarray) -> np.ndarray:
+        return np.array([solver(state, CONNECT_FOUR.legal(state), rng) for state in states])
+
+    def worst(states: np.ndarray) -> np.ndarray:
+        return np.array([np.where(CONNECT_FOUR.legal(state), solver.values(state), 9).argmin() for state in states])
+
+    states = judging.positions(solver, 12, 0)
+    assert all(12 <= state[0] <= 24 for state in states)
+    shares = [judging.keeping(solver, state).sum() / CONNECT_FOUR.legal(state).sum() for state in states]
+    assert max(shares) <= 0.5
+    assert judging.kept(best, solver, states) == 1
+    assert judging.kept(worst, solver, states) == 0
+
+
+def test_won_openings_are_won_by_the_perfect_player(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "OPENING", 3)
+    solver, rng = perfect(TIC_TAC_TOE), np.random.default_rng(0)
+
+    def best(states: np.ndarray) -> np.ndarray:
+        return np.array([solver(state, TIC_TAC_TOE.legal(state), rng) for state in states])
+
+    assert judging.converted(best, solver, 10, 0) == 10
+    first = lambda states: np.array([TIC_TAC_TOE.legal(state).argmax() for state in states])  # noqa: E731
+    assert judging.converted(first, solver, 10, 0) < 10
+
+
 # The doors.
 
 
@@ -264,9 +294,7 @@ def test_a_match_is_played_from_both_sides() -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("alpha-zero") / "run"
     flags = "--lanes 16 --simulations 4 --blocks 1 --filters 8 --round-steps 8 --batch-size 32 --total-steps 300"
-    train.main(
-        ["alpha-zero", "--env", "skidpad/TicTacToe-v0", *flags.split(), "--run-dir", str(folder), "--quiet"]
-    )
+    train.main(["alpha-zero", "--env", "skidpad/TicTacToe-v0", *flags.split(), "--run-dir", str(folder), "--quiet"])
     return folder
 
 
@@ -300,9 +328,7 @@ def test_a_run_is_an_opponent(trained: Path, capsys: pytest.CaptureFixture) -> N
         (["--env", "CartPole-v1"], "CartPole-v1"),
     ],
 )
-def test_evaluation_mistakes(
-    arguments: list[str], message: str, trained: Path, refused: Callable[..., str]
-) -> None:
+def test_evaluation_mistakes(arguments: list[str], message: str, trained: Path, refused: Callable[..., str]) -> None:
     assert message in refused(evaluate.main, trained, *arguments)
 
 
@@ -333,7 +359,9 @@ def test_an_agent_of_another_board_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "othello"
     flags = "--lanes 4 --simulations 2 --blocks 1 --filters 8 --round-steps 2 --total-steps 8"
     kwargs = ["--env-kwargs", '{"size": 6}']
-    train.main(["alpha-zero", "--env", "skidpad/Othello-v0", *kwargs, *flags.split(), "--run-dir", str(other), "--quiet"])
+    train.main(
+        ["alpha-zero", "--env", "skidpad/Othello-v0", *kwargs, *flags.split(), "--run-dir", str(other), "--quiet"]
+    )
     with pytest.raises(UserError) as caught:
         resolve(str(other), game("othello"))
     assert str(caught.value) == f"opponent {other}: it plays othello {{'size': 6}}, not othello"

@@ -80,10 +80,7 @@ def improved(tree: Tree, scale: float) -> np.ndarray:
         mixed = (mixed + count * mean) / (1 + count)
     most = max(int(tree.visits[child]) for child in children)
     return np.array(
-        [
-            math.log(tree.prior[child]) + (50 + most) * scale * (values.get(child, mixed) + 1) / 2
-            for child in children
-        ]
+        [math.log(tree.prior[child]) + (50 + most) * scale * (values.get(child, mixed) + 1) / 2 for child in children]
     )
 
 

@@ -272,6 +272,19 @@ def test_other_seeds_are_other_games() -> None:
     assert not np.array_equal(rows[-1][0], others[-1][0])
 
 
+def test_an_opponent_draws_on_from_its_lanes_generator() -> None:
+    def opponent(state: State, legal: Array, rng: np.random.Generator) -> int:
+        drawn.append(float(rng.random()))
+        return int(np.argmax(legal))
+
+    drawn = list[float]()
+    env = BoardGameEnv(opponent=opponent, side="first")
+    env.reset(seed=5)
+    for action in (6, 5, 4):
+        env.step(action)
+    assert drawn == np.random.default_rng(5).random(3).tolist()
+
+
 def test_state_continues_with_an_opponent_that_draws() -> None:
     env, fresh = (BoardGame(3, opponent=drawing_opponent) for _ in range(2))
     legal_play(env, 5, env.reset(seed=2)[1])
