@@ -3,7 +3,6 @@
 Both front ends show a `Session` and tell it what the person writes: a move ("4", "d3", "pass"), "undo" or "hint".
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import wrap
@@ -16,7 +15,7 @@ from PIL import Image
 from agents.opponents import Thinker, Thought, resolve
 from agents.rollout import make_lanes
 from envs.board import GAMES
-from envs.board.drawing import CELL, MARGIN, NOTE, TOP, draw
+from envs.board.drawing import CELL, MARGIN, NOTE, TOP, draw, names
 from envs.board.env import BoardGame, Opponent
 from envs.board.game import DRAW, PLIES, WIN, Game, State
 from supervised.training.doors import SMOKE
@@ -207,13 +206,6 @@ def game_of(env: str, kwargs: Mapping[str, Any]) -> Game:
 def cells(game: Game, state: State) -> list[list[str]]:
     """The pieces by row and column, "." where there is none; then what lies beside the board."""
     return [line.split() if " " in line else list(line) for line in game.show(state).splitlines()]
-
-
-def names(game: Game, row: int, column: int) -> tuple[str, str]:
-    """The names of a cell's column and row, of which a move is written; in Connect Four rows have none."""
-    move = game.move(column if game.name == "connect_four" else row * game.columns + column)
-    found = re.match(r"([a-z]+|\d)(\d+|[a-z])", move)
-    return (found[1], found[2]) if found else (move, "")
 
 
 def board_text(game: Game, state: State) -> str:

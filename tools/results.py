@@ -135,7 +135,8 @@ def board_results() -> str:
         elo = f"{result['elo']:+.0f} ({low:+.0f} to {high:+.0f})"
         won = f"{result['converted']} of {result['won_openings']}" if "converted" in result else ""
         judged = (games, elo, kept, won)
-        rows.append((f"`{one.env}`", f"`{one.preset}`", one.seed, *budget, result["simulations"], result["opponent"], *judged))
+        how = (result["simulations"], result["opponent"])
+        rows.append((f"`{one.env}`", f"`{one.preset}`", one.seed, *budget, *how, *judged))
     head = ("environment", "preset", "seed", "positions", "minutes", "simulations", "opponent", "won / drawn / lost")
     return markdown((*head, "Elo to it", "moves that keep the value", "won openings"), rows)
 

@@ -57,9 +57,9 @@ def draw(game: Game, state: State, notes: Mapping[int, str] | None = None) -> ND
             elif piece != ".":
                 canvas.text(place, piece, INK, 0.6 * CELL / max(1, len(piece) - 1))
     for column in range(game.columns):
-        canvas.text((centre(0, column)[0], MARGIN / 2), _names(game, 0, column)[0], INK, 14)
+        canvas.text((centre(0, column)[0], MARGIN / 2), names(game, 0, column)[0], INK, 14)
     for row in range(game.rows):
-        canvas.text((MARGIN / 2, centre(row, 0)[1]), _names(game, row, 0)[1], INK, 14)
+        canvas.text((MARGIN / 2, centre(row, 0)[1]), names(game, row, 0)[1], INK, 14)
     cells, elsewhere = game.rows * game.columns, list[str]()
     for action, text in (notes or {}).items():
         if game.name == "connect_four":
@@ -92,8 +92,8 @@ def _lines(canvas: Canvas, game: Game, centre: Callable[[int, int], tuple[float,
                 canvas.line([*corners, corners[0]], INK)
 
 
-def _names(game: Game, row: int, column: int) -> tuple[str, str]:
-    """The names of a cell's column and row, as its game writes them ("d", "3")."""
-    name = game.move(row * game.columns + column if game.name != "connect_four" else column)
-    found = re.match(r"([a-z]+)(\d+)|(\d)([a-z])", name)
-    return (found[1] or found[3], found[2] or found[4]) if found else (name, "")
+def names(game: Game, row: int, column: int) -> tuple[str, str]:
+    """The names of a cell's column and row, of which a move is written; in Connect Four rows have none."""
+    move = game.move(column if game.name == "connect_four" else row * game.columns + column)
+    found = re.match(r"([a-z]+|\d)(\d+|[a-z])", move)
+    return (found[1], found[2]) if found else (move, "")
