@@ -158,7 +158,7 @@ PRESETS = {
     ),
     "connect-four": Config(
         total_steps=4_000_000,
-        random_plies=12,
+        random_plies=8,
         dtype="bfloat16",
         threads=2,
     ),

@@ -48,6 +48,10 @@ from supervised.training.errors import require
 
 CHUNK = 64  # simulations between looks at the clock, at first
 
+# sqrt(ln n) and sqrt(1 / n), looked up for small n: they are most of the time that a search of a simple game takes
+_COUNTS = np.maximum(np.arange(1024), 1)
+_ROOT_OF_LOG, _ROOT_OF_SHARE = np.sqrt(np.log(_COUNTS)), np.sqrt(1 / _COUNTS)
+
 FUNCTIONS = tuple(map(types.FunctionType, (PLAY, LEGAL, OUTCOME, ROLLOUT)))
 
 
@@ -55,20 +59,21 @@ FUNCTIONS = tuple(map(types.FunctionType, (PLAY, LEGAL, OUTCOME, ROLLOUT)))
 def _select(tree: Tree, node: int, exploration: float, rave: float) -> int:
     """The child to visit: an untried one, or that of the largest upper bound, which of a certain outcome is itself."""
     first = tree.first[node]
-    width = exploration * math.sqrt(math.log(tree.visits[node]))
+    count = tree.visits[node]
+    width = exploration * (_ROOT_OF_LOG[count] if count < len(_COUNTS) else math.sqrt(math.log(count)))
     chosen, best = first, -math.inf
     for child in range(first, first + tree.children[node]):
         visits = tree.visits[child]
         if visits == 0:
             return child
         if tree.proven[child] == ONGOING:
-            share = 1 / visits
-            mean = tree.total[child] * share
+            root = _ROOT_OF_SHARE[visits] if visits < len(_COUNTS) else 1 / math.sqrt(visits)
+            mean = tree.total[child] * (root * root)
             if rave > 0 and tree.others[child] > 0:
                 weight = math.sqrt(rave / (3 * visits + rave))
                 mean = (1 - weight) * mean + weight * tree.others_total[child] / tree.others[child]
             # u(s, a) = mean + c sqrt(ln N_s / n_sa)
-            score = mean + width * math.sqrt(share)
+            score = mean + width * root
         elif tree.proven[child] == WIN:  # of the other
             continue
         else:
