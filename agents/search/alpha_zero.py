@@ -16,44 +16,26 @@ With ``considered`` the search is Gumbel AlphaZero's (Danihelka et al. 2022), wh
 simulations already; ``considered=0`` is AlphaZero's own PUCT with Dirichlet's noise, which needs some hundred.
 """
 
-import copy
 import math
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, ClassVar
 
-import gymnasium as gym
-import numpy as np
 import torch
 import tyro
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
 
-from agents.opponents import board_game
 from agents.progress import crossed
-from agents.rollout import making
-from agents.search.matches import Player, Tally, play_match
-from agents.search.network import PolicyValueNetwork, evaluator
-from agents.search.self_play import COUNTS, Evaluate, Plan, Playing, Positions, Search, Searching, SelfPlay
+from agents.search.agent import Agent, game_of
+from agents.search.learning import Learner, Window
+from agents.search.pictures import draw_game
+from agents.search.self_play import COUNTS, Playing, Positions, Searching, SelfPlay
 from agents.settings import Common
-from envs.board.game import Array, Game
-from envs.board.kernels import observe_all
-from supervised.training.errors import UserError, require
-from supervised.training.optimizers import load_optimizer_state, optimizer_state
+from envs.board.game import Game
+from supervised.training.errors import require
 from supervised.training.precision import DTYPES
 from supervised.training.run import Run
-from supervised.training.seeding import (
-    generator_state,
-    generators,
-    seeded_modules,
-    set_generator_state,
-    set_threads,
-)
-
-OPENING = 4  # random actions that begin the games of a match
+from supervised.training.seeding import generators, set_threads
 
 
 @dataclass(frozen=True)
@@ -165,8 +147,8 @@ PRESETS = {
 }
 
 
-def train(config: Config, run: Run | None = None) -> "Agent":
-    """Train an agent; with a `Run` also log, save checkpoints, and continue from the newest one.
+def train(config: Config, run: Run | None = None) -> Agent:
+    """Train an agent; with a `Run` also log, save checkpoints, continue from the newest one, and draw a game.
 
     Raises:
         UserError: an environment or setting that does not fit, or a loss that is no longer finite.
@@ -215,21 +197,9 @@ def train(config: Config, run: Run | None = None) -> "Agent":
             run.progress(step)
             run.checkpoint(step, state, config.checkpoint_every)
     run.finish(step, state)
+    if run.folder is not None:
+        draw_game(agent, run.folder / "game.png")
     return agent
-
-
-def game_of(config: Config) -> Game:
-    """The game of a configuration's environment.
-
-    Raises:
-        UserError: it is no board game.
-    """
-    with making(config.env):
-        game = board_game(config.env, config.env_kwargs)
-    if game is None:
-        games = [name for name, spec in gym.registry.items() if "BoardGame" in str(spec.entry_point)]
-        raise UserError(f"alpha-zero plays board games, and {config.env} is none: use one of {', '.join(games)}")
-    return game
 
 
 def self_play(config: Config, game: Game) -> list[SelfPlay]:
@@ -263,232 +233,3 @@ def totals(groups: list[SelfPlay]) -> dict[str, float]:
         "given_up": counts["given_up"],
         "given_up_wrongly": counts["wrongly"] / counts["checked"] if counts["checked"] else math.nan,
     }
-
-
-class Window:
-    """The latest positions of finished games."""
-
-    def __init__(self, config: Config, game: Game) -> None:
-        self._states = np.zeros((config.window, len(game.start)), np.int64)
-        self._policies = np.zeros((config.window, game.n_actions), np.float32)
-        self._results = np.zeros(config.window, np.float32)
-        self._added = 0
-
-    def __len__(self) -> int:
-        return min(self._added, len(self._results))
-
-    def add(self, games: list[Positions]) -> None:
-        """Take the positions of finished games in the places of the oldest."""
-        for game in games:
-            rows = (self._added + np.arange(len(game.results))) % len(self._results)
-            self._states[rows], self._policies[rows], self._results[rows] = game.states, game.policies, game.results
-            self._added += len(game.results)
-
-    def draw(self, count: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """States ``(count, words)``, policies ``(count, n_actions)`` and results ``(count,)`` of random positions."""
-        rows = rng.integers(len(self), size=count)
-        return self._states[rows], self._policies[rows], self._results[rows]
-
-    def state_dict(self) -> dict[str, Any]:
-        """The positions, in the order of their places."""
-        length = len(self)
-        arrays = (self._states, self._policies, self._results)
-        return {"added": self._added, "arrays": [array[:length].copy() for array in arrays]}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state_dict`."""
-        self._added = state["added"]
-        arrays: list[Array] = [self._states, self._policies, self._results]
-        for array, saved in zip(arrays, state["arrays"], strict=True):
-            array[: len(saved)] = saved
-
-
-class Learner:
-    """Gradient steps on the agent's network, with the optimizer's state."""
-
-    def __init__(self, config: Config, agent: "Agent") -> None:
-        self.config, self.agent, self.game = config, agent, agent.game
-        rate, decay = config.learning_rate, config.weight_decay
-        self.optimizer = torch.optim.AdamW(agent.network.parameters(), rate, weight_decay=decay)
-        self._rng = generators(config.seed, "learning")["learning"]
-        self._owed = 0.0  # gradient steps
-
-    def learn(self, window: Window, positions: int, left: float) -> dict[str, Any]:
-        """Learn after so many new positions; ``left`` is the share of the run that is to come. Returns metrics.
-
-        Raises:
-            UserError: the loss is not finite.
-        """
-        config, losses = self.config, []
-        self._owed += positions * config.learnt_times / config.batch_size
-        if len(window) < config.batch_size:  # the first games are under way
-            self._owed = 0.0
-            return {}
-        torch.set_num_threads(config.threads)
-        rate = config.learning_rate * (0.1 + 0.9 * left)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.agent.network.train()
-        while self._owed >= 1:
-            self._owed -= 1
-            policy_loss, value_loss = self._losses(*self._batch(window))
-            loss = policy_loss + value_loss
-            if not torch.isfinite(loss):
-                raise UserError(f"the loss is {loss.item()}: use a lower --learning-rate (it is {rate:g})")
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            losses.append((policy_loss.item(), value_loss.item()))
-        if not losses:
-            return {}
-        policy_mean, value_mean = np.mean(losses, axis=0)
-        return {"policy_loss": policy_mean, "value_loss": value_mean, "learning_rate": rate}
-
-    def _batch(self, window: Window) -> tuple[Tensor, Tensor, Tensor]:
-        """Planes, policies and results of random positions, each seen in one of the ways to see its board."""
-        game = self.game
-        states, policies, results = window.draw(self.config.batch_size, self._rng)
-        planes = observed(game, states)
-        if self.config.symmetries and len(game.cells) > 1:
-            views = self._rng.integers(len(game.cells), size=len(states))
-            flat = planes.reshape(len(states), len(game.planes), -1)
-            planes = np.take_along_axis(flat, game.cells[views][:, None], 2).reshape(planes.shape)
-            policies = np.take_along_axis(policies, game.actions[views], 1)
-        device = self.config.device
-        return tuple(torch.from_numpy(array).to(device) for array in (planes, policies, results))  # type: ignore
-
-    def _losses(self, planes: Tensor, policies: Tensor, results: Tensor) -> tuple[Tensor, Tensor]:
-        logits, values = self.agent.network(planes)
-        # - pi . ln p over all actions, whose pi is 0 where they are not legal; (z - v)^2
-        return -(policies * F.log_softmax(logits, 1)).sum(1).mean(), (results - values).square().mean()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Optimizer and random numbers."""
-        optimizer = optimizer_state(self.optimizer)
-        return {"optimizer": optimizer, "rng": generator_state(self._rng), "owed": self._owed}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state_dict`."""
-        load_optimizer_state(self.optimizer, state["optimizer"])
-        set_generator_state(self._rng, state["rng"])
-        self._owed = state["owed"]
-
-
-def observed(game: Game, states: NDArray[np.int64]) -> NDArray[np.int8]:
-    """Observations ``(batch, planes, rows, columns)`` of positions ``(batch, words)``."""
-    planes = np.empty((len(states), len(game.planes), game.rows, game.columns), np.int8)
-    (observe_all if game.compiled else observe_all.py_func)(game.rules.observe, states, planes)
-    return planes
-
-
-class Agent:
-    """Plays by search, or by the network's policy alone.
-
-    Attributes:
-        game: its rules.
-        network: policy and value.
-        simulations: of a move; 0: the policy alone. A new agent has the configuration's ``play_simulations``.
-    """
-
-    def __init__(self, config: Config, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
-        self.config, self.game = config, game_of(config)
-        fits = isinstance(action_space, gym.spaces.Discrete) and action_space.n == self.game.n_actions
-        if not fits or observation_space.shape != self.game.start.shape:
-            raise UserError(
-                f"this agent plays {self.game.name} with positions of {len(self.game.start)} numbers and "
-                f"{self.game.n_actions} actions, and the environment has {observation_space.shape} and {action_space}"
-            )
-        self.simulations = config.play_simulations
-        with seeded_modules(config.seed, "network"):
-            self.network = PolicyValueNetwork(self.game, config.blocks, config.filters).to(config.device)
-        self._rng = generators(config.seed, "play")["play"]
-        self._search: Search | None = None
-        self._evaluate: Any = None
-
-    @classmethod
-    def of(cls, config: Config, game: Game) -> "Agent":
-        """The agent of a game."""
-        space = gym.spaces.Box(-(2.0**63), 2.0**63, game.start.shape, np.float64)
-        return cls(config, space, gym.spaces.Discrete(game.n_actions))
-
-    def transform(self, observations: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Positions are searched as they are."""
-        return observations
-
-    def act(self, observations: NDArray[np.int64], deterministic: bool = False) -> NDArray[np.int64]:
-        """Actions ``(batch,)`` in positions ``(batch, words)``: the best found, or drawn from the policy."""
-        policies = self.policies(observations)
-        if deterministic:
-            return policies.argmax(1)
-        return (policies.cumsum(1) > self._rng.random((len(policies), 1))).argmax(1)
-
-    def policies(self, states: NDArray[np.int64]) -> NDArray[np.float32]:
-        """What the agent thinks of every action ``(batch, n_actions)``: shares of visits, or the network's policy."""
-        if self._evaluate is None:
-            self._evaluate = self.evaluator()
-        if self.simulations == 0:
-            return masked_policy(self.game, states, self._evaluate)
-        return self.plan(states).policies
-
-    def plan(self, states: NDArray[np.int64]) -> Plan:
-        """A search of every position ``(batch, words)``."""
-        if self._evaluate is None:
-            self._evaluate = self.evaluator()
-        how = Searching(self.simulations, self.config.exploration)
-        if self._search is None or self._search.how != how or self._search.lanes != len(states):
-            self._search = Search(self.game, len(states), how)
-        return self._search.plan(np.ascontiguousarray(states), self._evaluate)
-
-    def evaluator(self) -> Evaluate:
-        """The network as it is now, as self-play and play ask it."""
-        return evaluator(self.network.fused(getattr(torch, self.config.dtype)))
-
-    def weights(self) -> dict[str, Tensor]:
-        """A copy of the network's weights."""
-        return {name: weight.detach().cpu().clone() for name, weight in self.network.state_dict().items()}
-
-    def match(self, rival: Mapping[str, Tensor], step: int) -> Tally:
-        """Games against other weights of this network, with self-play's simulations and random openings.
-
-        Args:
-            step: of the run, with whose seed it decides the openings.
-        """
-        config, other = self.config, copy.deepcopy(self.network)
-        other.load_state_dict(rival)
-        how = Searching(config.simulations, config.exploration)
-        lanes = -(-config.evaluate_episodes // 2)
-        mine, its = (
-            searching(self.game, how, lanes, evaluator(network.fused(getattr(torch, config.dtype))))
-            for network in (self.network, other)
-        )
-        rng = generators(config.seed, f"match {step}")[f"match {step}"]
-        return play_match(self.game, mine, its, config.evaluate_episodes, OPENING, rng)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Weights and random numbers."""
-        return {"network": self.network.state_dict(), "rng": generator_state(self._rng)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state_dict`."""
-        self.network.load_state_dict(state["network"])
-        set_generator_state(self._rng, state["rng"])
-        self._evaluate = None
-
-
-def masked_policy(game: Game, states: NDArray[np.int64], evaluate: Evaluate) -> NDArray[np.float32]:
-    """The network's policy over legal actions ``(batch, n_actions)``."""
-    logits, _ = evaluate(observed(game, states))
-    logits[~np.array([game.legal(state) for state in states])] = -np.inf
-    shares = np.exp(logits - logits.max(1, keepdims=True))
-    return shares / shares.sum(1, keepdims=True)
-
-
-def searching(game: Game, how: Searching, lanes: int, evaluate: Evaluate) -> Player:
-    """A player that searches up to ``lanes`` positions at once."""
-    search = Search(game, lanes, how)
-
-    def choose(states: NDArray[np.int64]) -> NDArray[np.int64]:
-        rest = np.tile(game.start, (lanes - len(states), 1))  # the network is always asked about as many
-        return search.plan(np.concatenate([states, rest]), evaluate).best[: len(states)]
-
-    return choose

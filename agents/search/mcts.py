@@ -48,7 +48,7 @@ from supervised.training.errors import require
 
 CHUNK = 64  # simulations between looks at the clock, at first
 
-# sqrt(ln n) and sqrt(1 / n), looked up for small n: they are most of the time that a search of a simple game takes
+# sqrt(ln n) and sqrt(1 / n), looked up where n is small, as it is at most nodes
 _COUNTS = np.maximum(np.arange(1024), 1)
 _ROOT_OF_LOG, _ROOT_OF_SHARE = np.sqrt(np.log(_COUNTS)), np.sqrt(1 / _COUNTS)
 

@@ -26,13 +26,16 @@ from supervised.training.run import read_config
 Array = NDArray[np.float64]
 
 # A run's own curve shows the first of them that it logged.
-CURVES = ("episode_return", "delta", "validation_accuracy", "validation_loss")
+CURVES = ("episode_return", "delta", "elo", "policy_loss", "validation_accuracy", "validation_loss")
 LOGARITHMIC = {"delta"}
 EVALUATED = "circles: greedy evaluation"
 LABELS = {
     "episode_return": "return (mean of the latest episodes)",
     "episode_length": "episode length in steps\n(mean of the latest episodes)",
     "evaluation_return": "return of greedy episodes",
+    "elo": "Elo above the first network",
+    "policy_loss": "loss of the policy",
+    "value_loss": "loss of the value",
     "validation_accuracy": "accuracy on\nheld-out episodes",
     "validation_loss": "loss on\nheld-out episodes",
     "delta": "largest change\nof a value",

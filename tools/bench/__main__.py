@@ -60,6 +60,7 @@ BENCHES = {
         "tools.bench.self_play",
         "positions/s of AlphaZero's self-play in one batch, against one game and one leaf at a time",
     ),
+    "mcts": ("tools.bench.mcts", "simulations/s of tree search against OpenSpiel, and of two threads against one"),
     "start": ("tools.bench.start", "cost of importing envs, and of the first step of a cached kernel"),
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from agents import evaluate, train
 from agents.opponents import resolve
@@ -290,10 +291,16 @@ def test_won_openings_are_won_by_the_perfect_player(monkeypatch: pytest.MonkeyPa
 # The doors.
 
 
+def test_a_run_leaves_a_curve_and_a_game(trained: Path) -> None:
+    for name in ("curve.png", "game.png"):
+        with Image.open(trained / name) as picture:
+            assert min(picture.size) > 200
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("alpha-zero") / "run"
-    flags = "--lanes 16 --simulations 4 --blocks 1 --filters 8 --round-steps 8 --batch-size 32 --total-steps 300"
+    flags = "--lanes 16 --simulations 4 --blocks 1 --filters 8 --round-steps 8 --batch-size 32 --total-steps 300 --log-every 100"
     train.main(["alpha-zero", "--env", "skidpad/TicTacToe-v0", *flags.split(), "--run-dir", str(folder), "--quiet"])
     return folder
 

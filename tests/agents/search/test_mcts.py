@@ -259,7 +259,7 @@ def test_untried_actions_come_first(rules: Game) -> None:
         orders.add(tuple(one.tree.action[list(children(one.tree, 0))].tolist()))
         one.grow(1, 0.0)
         assert one.tree.size[0] > 1 + len(legal)
-    assert len({order[0] for order in orders}) == min(len(legal), len({order[0] for order in orders})) > 2
+    assert len({order[0] for order in orders}) > 2, "any may be the first"
 
 
 def test_back_up_changes_the_sign_at_every_ply() -> None:
