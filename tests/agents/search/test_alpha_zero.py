@@ -300,7 +300,8 @@ def test_a_run_leaves_a_curve_and_a_game(trained: Path) -> None:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("alpha-zero") / "run"
-    flags = "--lanes 16 --simulations 4 --blocks 1 --filters 8 --round-steps 8 --batch-size 32 --total-steps 300 --log-every 100"
+    flags = "--lanes 16 --simulations 4 --blocks 1 --filters 8 --round-steps 8 --batch-size 32"
+    flags += " --total-steps 300 --log-every 100"
     train.main(["alpha-zero", "--env", "skidpad/TicTacToe-v0", *flags.split(), "--run-dir", str(folder), "--quiet"])
     return folder
 
