@@ -46,7 +46,8 @@ def draw(game: Game, state: State, notes: Mapping[int, str] | None = None) -> ND
         return left + (column + 0.5) * CELL, top - (row + 0.5) * CELL
 
     _lines(canvas, game, centre)
-    for row, line in enumerate(game.show(state).splitlines()):
+    lines = game.show(state).splitlines()
+    for row, line in enumerate(lines[: game.rows]):
         for column, piece in enumerate(line.split() if " " in line else line):
             place = centre(row, column)
             if piece in ("x", "o") and game.name in COLOURS:
@@ -60,6 +61,8 @@ def draw(game: Game, state: State, notes: Mapping[int, str] | None = None) -> ND
         canvas.text((centre(0, column)[0], MARGIN / 2), names(game, 0, column)[0], INK, 14)
     for row in range(game.rows):
         canvas.text((MARGIN / 2, centre(row, 0)[1]), names(game, row, 0)[1], INK, 14)
+    if beside := " ".join(lines[game.rows :]).strip():  # pieces in hand
+        canvas.text((width / 2, height - TOP / 4), f"in hand: {beside}", INK, 14)
     cells, elsewhere = game.rows * game.columns, list[str]()
     for action, text in (notes or {}).items():
         if game.name == "connect_four":
@@ -69,7 +72,7 @@ def draw(game: Game, state: State, notes: Mapping[int, str] | None = None) -> ND
         else:
             elsewhere.append(f"{game.move(action)} {text}")
     if elsewhere:
-        canvas.text((width / 2, height - TOP / 2), ", ".join(elsewhere), NOTE, 15)
+        canvas.text((width / 2, height - 2 * TOP / 3), ", ".join(elsewhere), NOTE, 15)
     return canvas.array()
 
 
