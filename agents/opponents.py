@@ -2,7 +2,7 @@
 
     random      any legal action
     mcts:N      tree search of N simulations a move
-    perfect     the perfect player, where a game has one (`agents.search.solver`)
+    perfect     the perfect player, where a game has one (`agents.search.solver`); Connect Four's is from the 8th ply on
     RUN         the agent of a run's folder or "zoo:NAME"
 
 An opponent is ``opponent(state, legal, rng) -> action`` of a position ``(words,)``, its legal actions ``(n_actions,)``
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from envs import rng as lane_rng
 from envs.board import GAMES
 from envs.board.env import Opponent, made
-from envs.board.game import Array, Game, State
+from envs.board.game import PLIES, Array, Game, State
 from supervised.training.errors import UserError
 
 
@@ -43,6 +43,9 @@ class Thinker:
     def __call__(self, state: State, legal: Array, rng: np.random.Generator) -> int:
         """The action it plays."""
         return self.think(state, rng).action
+
+
+OPENING_SIMULATIONS = 20_000  # of a move that the perfect player leaves to tree search
 
 
 def board_game(env: str | Callable[[], Any], kwargs: Mapping[str, Any]) -> Game | None:
@@ -68,9 +71,7 @@ def resolve(name: str, game: Game) -> Opponent:
             raise UserError(f"opponent {name!r}: write the simulations of a move, as mcts:2000")
         return searching(game, int(budget))
     if name == "perfect":
-        from agents.search.solver import perfect
-
-        return perfect(game)
+        return perfect_player(game)
     if kind == "zoo" or Path(name).exists():
         return trained(name, game)
     raise UserError(f"unknown opponent {name!r}: use random, mcts:2000, perfect, or a run's folder")
@@ -86,6 +87,22 @@ def named(name: str, env: str, kwargs: Mapping[str, Any]) -> Opponent | None:
     if game is None:
         raise UserError(f"opponent {name!r}: {env} is no board game, leave it out")
     return None if name == "random" else resolve(name, game)
+
+
+def perfect_player(game: Game) -> Opponent:
+    """A game's perfect player; one that needs minutes for an opening searches its first plies by `searching`.
+
+    Raises:
+        UserError: the game has none.
+    """
+    from agents.search.solver import SOLVED_FROM, perfect
+
+    solver, opening = perfect(game), searching(game, OPENING_SIMULATIONS)
+
+    def opponent(state: State, legal: Array, rng: np.random.Generator) -> int:
+        return (opening if state[PLIES] < SOLVED_FROM.get(game.name, 0) else solver)(state, legal, rng)
+
+    return opponent
 
 
 def at_random(state: State, legal: Array, rng: np.random.Generator) -> int:

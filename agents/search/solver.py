@@ -284,6 +284,8 @@ class ConnectFourSolver(Solver):
         return outcome
 
 
+#: the plies from which on a position is solved within seconds, where that is not from the start
+SOLVED_FROM = {"connect_four": 8}
 PERFECT: dict[str, Callable[[Game], Solver]] = {"tic_tac_toe": Exhaustive, "connect_four": ConnectFourSolver}
 
 
