@@ -14,10 +14,9 @@ import tyro
 from gymnasium.vector import VectorEnv
 
 from agents.evaluation import Player, Policy, evaluate, playground
-from agents.opponents import board_game
+from agents.opponents import board_game, is_name
 from agents.registry import find
 from agents.rollout import make_lanes
-from agents.search.matches import Tally
 from agents.settings import FIRST_EVALUATION_SEED, from_json
 from agents.zoo import locate, outputs
 from supervised.training.checkpoint import atomic_write
@@ -34,7 +33,7 @@ class Options:
     """Options of the command."""
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The run's folder, or "zoo:NAME", an agent that comes with Skidpad."""
+    """The run's folder, or "zoo:NAME", an agent that comes with Skidpad; in board games also random, mcts:200, ..."""
     env: Annotated[str | None, tyro.conf.arg(metavar="ID")] = None
     """Evaluate on this environment instead of the one trained on (any Gymnasium id with the same spaces)."""
     opponent: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
@@ -72,53 +71,39 @@ def _main(arguments: list[str]) -> None:
     require(options.seed >= 0, "seed", options.seed, "use 0 or more")
     requirements = [requirement(text) for text in itertools.chain.from_iterable(options.require)]
     episodes = min(options.episodes, 3) if SMOKE else options.episodes
-    agent, env, kwargs = load(options.run, options.env)
-    if options.simulations is not None:
-        require(hasattr(agent, "simulations"), "simulations", options.simulations, f"{options.run} does not search")
-        require(options.simulations >= 0, "simulations", options.simulations, "use 0 or more")
-        agent.simulations = options.simulations  # type: ignore[attr-defined]
-    if options.opponent is not None:
-        kwargs["opponent"] = options.opponent
+    agent, env, kwargs, origin = player(options)
 
     started = time.perf_counter()
     result = evaluate(agent, env, kwargs, episodes=episodes, seed=options.seed)
     wall = time.perf_counter() - started
-    run = locate(options.run)
-    record = read_config(run)
-    protocol = f"{env}, {episodes} episodes, greedy, seeds {options.seed} to {result['seeds'][1]}"
-    if "protocol" in result:
-        protocol += f"; {result['protocol']}"
+    parts = [f"{env}, {episodes} episodes, greedy, seeds {options.seed} to {result['seeds'][1]}"]
+    parts += [result["protocol"]] if "protocol" in result else []
+    lines = []
     if hasattr(agent, "simulations"):
-        protocol += f"; {agent.simulations} simulations a move"
+        parts.append(f"{agent.simulations} simulations a move")
         result["simulations"] = agent.simulations
     if board_game(env, kwargs) is not None:
-        opponent = kwargs.get("opponent", "random")
-        protocol += f"; against {opponent}"
-        tally = Tally.of(np.array(result["returns"]))
-        low_elo, high_elo = tally.elo_interval()
-        result |= {"opponent": opponent, "wins": tally.wins, "draws": tally.draws, "losses": tally.losses}
-        result |= {"score": tally.score, "elo": tally.elo(), "elo_ci95": [low_elo, high_elo]}
-    result |= {"protocol": protocol, "algorithm": record["algorithm"], "seconds": round(wall, 3)}
-    result["training"] = read_finished(run)
+        from agents.search.evaluation import judged, told
 
-    judged = judge_moves(agent, env, kwargs, options)
-    result |= judged
+        opponent = kwargs.get("opponent", "random")
+        parts.append(f"against {opponent}")
+        for entries, more in (
+            told(result, opponent),
+            judged(agent, options.positions, options.won_openings, options.seed),
+        ):
+            result |= entries
+            lines += more
+    lines += [f"laps     {result['laps']} / {episodes}"] if "laps" in result else []
+    protocol = "; ".join(parts)
+    result |= {"protocol": protocol, "seconds": round(wall, 3), **origin}
 
     low, high = result["ci95"]
     lengths = result["lengths"]
-    print(f"{record['algorithm']} on {protocol}")
+    print(f"{origin['algorithm']} on {protocol}")
     print(f"return   mean {result['mean']:.2f}   95 % interval {low:.2f} to {high:.2f}")
     print(f"         std {result['std']:.2f}   interquartile mean {result['iqm']:.2f}")
     print(f"length   mean {np.mean(lengths):.1f}   shortest {min(lengths)}   longest {max(lengths)}")
-    if "elo" in result:
-        print(f"games    {tally.wins} won, {tally.draws} drawn, {tally.losses} lost   score {tally.score:.3f}")
-        print(f"Elo      {tally.elo():+.0f}   95 % interval {low_elo:+.0f} to {high_elo:+.0f}   (difference to it)")
-    if "kept" in judged:
-        print(f"moves    {judged['kept']:.1%} keep the game's value, in {judged['positions']} positions")
-    if "converted" in judged:
-        print(f"openings {judged['converted']} / {judged['won_openings']} won ones are won against the perfect player")
-    if "laps" in result:
-        print(f"laps     {result['laps']} / {episodes}")
+    print("".join(f"{line}\n" for line in lines), end="")
     print(f"time     {wall:.2f} s")
     folder = outputs(options.run)
     target = options.json or folder / "evaluation.json"
@@ -129,30 +114,30 @@ def _main(arguments: list[str]) -> None:
     judge(requirements, result)
 
 
-def judge_moves(agent: Any, env: str, kwargs: dict[str, Any], options: Options) -> dict[str, Any]:
-    """What the perfect player says of an agent: ``kept`` of ``positions``, ``converted`` of ``won_openings``."""
-    asked = {"positions": options.positions, "won_openings": options.won_openings}
-    for name, count in asked.items():
-        require(count >= 0, name, count, "use 0 or more")
-    if not any(asked.values()):
-        return {}
-    game = board_game(env, kwargs)
-    if game is None or not hasattr(agent, "game"):
-        raise UserError(f"positions={options.positions}: {options.run} is no agent that plays positions, as alpha-zero")
-    from agents.search import judging
-    from agents.search.solver import perfect
+def player(options: Options) -> tuple[Policy, Any, dict[str, Any], dict[str, Any]]:
+    """Who is to be evaluated, the environment and its keywords, and which algorithm and training it comes from.
 
-    def player(states: Any) -> Any:
-        return agent.act(states, deterministic=True)
+    Raises:
+        UserError: as `load`; options that do not fit.
+    """
+    if by_name := is_name(options.run):
+        from agents.search.evaluation import contestant
 
-    solver, judged = perfect(game), dict[str, Any]()
-    if options.positions:
-        states = judging.positions(solver, options.positions, options.seed)
-        judged |= {"kept": judging.kept(player, solver, states), "positions": len(states)}
-    if options.won_openings:
-        judged["won_openings"] = options.won_openings
-        judged["converted"] = judging.converted(player, solver, options.won_openings, options.seed)
-    return judged
+        agent, env, kwargs = contestant(options.run, options.env)
+    else:
+        agent, env, kwargs = load(options.run, options.env)
+    if options.simulations is not None:
+        require(hasattr(agent, "simulations"), "simulations", options.simulations, f"{options.run} has no such setting")
+        require(options.simulations >= 0, "simulations", options.simulations, "use 0 or more")
+        agent.simulations = options.simulations
+    if board_game(env, kwargs) is None and (options.opponent or options.positions or options.won_openings):
+        raise UserError(f"{env} is no board game: leave out --opponent, --positions and --won-openings")
+    if options.opponent is not None:
+        kwargs["opponent"] = options.opponent
+    if by_name:
+        return agent, env, kwargs, {"algorithm": options.run, "training": None}
+    run = locate(options.run)
+    return agent, env, kwargs, {"algorithm": read_config(run)["algorithm"], "training": read_finished(run)}
 
 
 def load(run: str | Path, env: str | None = None) -> tuple[Policy, Any, dict[str, Any]]:

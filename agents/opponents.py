@@ -57,6 +57,11 @@ def board_game(env: str | Callable[[], Any], kwargs: Mapping[str, Any]) -> Game 
     return made(keywords.pop("game"), keywords)[0]
 
 
+def is_name(text: str) -> bool:
+    """Whether a text names an opponent that is no run."""
+    return text in ("random", "perfect") or text.startswith("mcts:")
+
+
 def resolve(name: str, game: Game) -> Opponent:
     """The opponent of that name.
 

@@ -124,21 +124,28 @@ def overview() -> str:
 
 
 def board_results() -> str:
-    """A line an evaluation of AlphaZero: against whom, with how many simulations, how it went."""
+    """A line an evaluation of AlphaZero, and of players by name for comparison (``player-*.json``)."""
     rows = []
+    for path in sorted(FOLDER.glob("player-*.json")):
+        one = json.loads(path.read_text())
+        rows.append((f"`{one['protocol'].partition(',')[0]}`", f"`{one['algorithm']}`", *[""] * 3, *_games(one)))
     for one in stored("alpha-zero"):
-        result, trained = one.result, one.result["training"]
-        low, high = result["elo_ci95"]
-        games = f"{result['wins']} / {result['draws']} / {result['losses']}"
-        kept = f"{result['kept']:.1%} of {result['positions']:,}" if "kept" in result else ""
+        trained = one.result["training"]
         budget = (f"{trained['step']:,}", rounded(trained["seconds"] / 60))
-        elo = f"{result['elo']:+.0f} ({low:+.0f} to {high:+.0f})"
-        won = f"{result['converted']} of {result['won_openings']}" if "converted" in result else ""
-        judged = (games, elo, kept, won)
-        how = (result["simulations"], result["opponent"])
-        rows.append((f"`{one.env}`", f"`{one.preset}`", one.seed, *budget, *how, *judged))
-    head = ("environment", "preset", "seed", "positions", "minutes", "simulations", "opponent", "won / drawn / lost")
+        rows.append((f"`{one.env}`", f"`{one.preset}`", one.seed, *budget, *_games(one.result)))
+    rows.sort(key=lambda row: str(row[0]))
+    head = ("environment", "player", "seed", "positions", "minutes", "simulations", "opponent", "won / drawn / lost")
     return markdown((*head, "Elo to it", "moves that keep the value", "won openings"), rows)
+
+
+def _games(result: dict[str, Any]) -> tuple[object, ...]:
+    """Simulations, opponent, games, Elo, and what the perfect player says."""
+    low, high = result["elo_ci95"]
+    games = f"{result['wins']} / {result['draws']} / {result['losses']}"
+    elo = f"{result['elo']:+.0f} ({low:+.0f} to {high:+.0f})"
+    kept = f"{result['kept']:.1%} of {result['positions']:,}" if "kept" in result else ""
+    won = f"{result['converted']} of {result['won_openings']}" if "converted" in result else ""
+    return result.get("simulations", ""), result["opponent"], games, elo, kept, won
 
 
 def frames(algorithm: str, name: str) -> int:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from agents.opponents import is_name
 from supervised.training.errors import UserError, suggest, writing
 
 PREFIX = "zoo:"
@@ -29,11 +30,17 @@ def locate(run: str | Path) -> Path:
 
 
 def outputs(run: str | Path) -> Path:
-    """Where results of a run go: its folder; for an agent of the zoo ``runs/zoo/NAME``, which is made."""
+    """Where results of a run go: its folder; for an agent of the zoo ``runs/zoo/NAME``, which is made.
+
+    Results of opponents by name, such as "mcts:200", go to ``runs/mcts-200``.
+    """
     text = str(run)
-    if not text.startswith(PREFIX):
+    if text.startswith(PREFIX):
+        folder = Path("runs", "zoo", text.removeprefix(PREFIX))
+    elif is_name(text):
+        folder = Path("runs", text.replace(":", "-"))
+    else:
         return Path(run)
-    folder = Path("runs", "zoo", text.removeprefix(PREFIX))
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return folder

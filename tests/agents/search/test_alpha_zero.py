@@ -1,6 +1,7 @@
 """AlphaZero: its losses by hand, its data, its learning, its exactness, and what it refuses."""
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -322,6 +323,19 @@ def test_evaluation_tells_games_elo_and_moves(trained: Path, capsys: pytest.Capt
 def test_a_run_is_an_opponent(trained: Path, capsys: pytest.CaptureFixture) -> None:
     evaluate.main([str(trained), "--opponent", str(trained), "--episodes", "4", "--simulations", "0"])
     assert f"against {trained}" in capsys.readouterr().out
+
+
+def test_players_by_name_are_evaluated_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, refused: Callable[..., str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    evaluate.main(["mcts:50", "--env", "skidpad/TicTacToe-v0", "--episodes", "10", "--positions", "1"])
+    assert "mcts:50 on skidpad/TicTacToe-v0, 10 episodes" in capsys.readouterr().out
+    result = json.loads((tmp_path / "runs" / "mcts-50" / "evaluation.json").read_text())
+    assert result["algorithm"] == "mcts:50" and result["losses"] == 0 and result["kept"] > 0.8
+    message = "error: perfect plays board games: name one, as --env skidpad/ConnectFour-v0"
+    assert refused(evaluate.main, "perfect") == message
+    assert "leave out --opponent" in refused(evaluate.main, "zoo:cart-pole-ppo", "--positions", "3")
 
 
 @pytest.mark.parametrize(
