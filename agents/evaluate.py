@@ -37,7 +37,7 @@ class Options:
     env: Annotated[str | None, tyro.conf.arg(metavar="ID")] = None
     """Evaluate on this environment instead of the one trained on (any Gymnasium id with the same spaces)."""
     opponent: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Of board games, who plays against the agent: random, mcts:2000, perfect, or another run (default: random)."""
+    """Of board games, who plays against the agent: random, mcts:2000, perfect, or a run (default: the run's own)."""
     simulations: int | None = None
     """Of agents that search, simulations of a move; 0: the network's policy alone (default: the run's setting)."""
     positions: int = 0
@@ -128,12 +128,17 @@ def player(options: Options) -> tuple[Policy, Any, dict[str, Any], dict[str, Any
         agent, env, kwargs = load(options.run, options.env)
     if options.simulations is not None:
         require(hasattr(agent, "simulations"), "simulations", options.simulations, f"{options.run} has no such setting")
-        require(options.simulations >= 0, "simulations", options.simulations, "use 0 or more")
+        most = getattr(agent, "most_simulations", 0)
+        require(0 <= options.simulations <= most, "simulations", options.simulations, f"use 0 to {most:,}")
         agent.simulations = options.simulations
     if board_game(env, kwargs) is None and (options.opponent or options.positions or options.won_openings):
         raise UserError(f"{env} is no board game: leave out --opponent, --positions and --won-openings")
     if options.opponent is not None:
         kwargs["opponent"] = options.opponent
+    if options.positions or options.won_openings:
+        from agents.search.evaluation import check_judged
+
+        check_judged(agent, options.positions, options.won_openings)
     if by_name:
         return agent, env, kwargs, {"algorithm": options.run, "training": None}
     run = locate(options.run)
@@ -155,6 +160,8 @@ def load(run: str | Path, env: str | None = None) -> tuple[Policy, Any, dict[str
     config = from_json(algorithm.config, record["config"])
     trained_on, target = config.env, env or config.env
     kwargs = {**(config.env_kwargs if target == trained_on else {}), **config.own_kwargs}
+    if config.own_kwargs and board_game(target, {}) is None:
+        raise UserError(f"{run} plays board games, and {target} is none: leave --env out")
     batch = make_lanes(target, 1, kwargs)
     agent = algorithm.agent(config, batch.single_observation_space, batch.single_action_space)
     batch.close()

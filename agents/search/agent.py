@@ -16,9 +16,9 @@ from agents.opponents import board_game
 from agents.rollout import making
 from agents.search.matches import Player, Tally, play_match
 from agents.search.network import PolicyValueNetwork, evaluator
-from agents.search.self_play import Evaluate, Plan, Search, Searching
+from agents.search.self_play import MOST_SIMULATIONS, Evaluate, Plan, Search, Searching, draw
 from envs.board.game import Game
-from envs.board.kernels import observe_all
+from envs.board.kernels import legal_all, observe_all
 from supervised.training.errors import UserError
 from supervised.training.seeding import generator_state, generators, seeded_modules, set_generator_state
 
@@ -51,6 +51,8 @@ class Agent:
         simulations: of a move; 0: the policy alone. A new agent has the configuration's ``play_simulations``.
     """
 
+    most_simulations = MOST_SIMULATIONS
+
     def __init__(self, config: Config, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
         self.config, self.game = config, game_of(config)
         fits = isinstance(action_space, gym.spaces.Discrete) and action_space.n == self.game.n_actions
@@ -81,7 +83,7 @@ class Agent:
         policies = self.policies(observations)
         if deterministic:
             return policies.argmax(1)
-        return (policies.cumsum(1) > self._rng.random((len(policies), 1))).argmax(1)
+        return draw(policies, self._rng)
 
     def policies(self, states: NDArray[np.int64]) -> NDArray[np.float32]:
         """What the agent thinks of every action ``(batch, n_actions)``: shares of visits, or the network's policy."""
@@ -139,7 +141,9 @@ class Agent:
 def masked_policy(game: Game, states: NDArray[np.int64], evaluate: Evaluate) -> NDArray[np.float32]:
     """The network's policy over legal actions ``(batch, n_actions)``."""
     logits, _ = evaluate(observed(game, states))
-    logits[~np.array([game.legal(state) for state in states])] = -np.inf
+    legal = np.empty((len(states), game.n_actions), np.bool_)
+    (legal_all if game.compiled else legal_all.py_func)(game.rules.legal, np.ascontiguousarray(states), legal)
+    logits[~legal] = -np.inf
     shares = np.exp(logits - logits.max(1, keepdims=True))
     return shares / shares.sum(1, keepdims=True)
 

@@ -23,13 +23,12 @@ from itertools import repeat
 from typing import Any, ClassVar
 
 import torch
-import tyro
 
 from agents.progress import crossed
 from agents.search.agent import Agent, game_of
 from agents.search.learning import Learner, Window
 from agents.search.pictures import draw_game
-from agents.search.self_play import COUNTS, Playing, Positions, Searching, SelfPlay
+from agents.search.self_play import COUNTS, MOST_SIMULATIONS, Playing, Positions, Searching, SelfPlay
 from agents.settings import Common
 from envs.board.game import Game
 from supervised.training.errors import require
@@ -80,9 +79,9 @@ class Config(Common):
     learning_rate: float = 2e-3
     """Adam's step size at the start; it falls to a tenth."""
     weight_decay: float = 1e-4
-    """Decay of weights, c of the paper's loss."""
-    symmetries: tyro.conf.FlagConversionOff[bool] = True
-    """Learn from every position in one of the ways to see its board, drawn each time."""
+    """Decay of weights (AdamW's), in the place of the paper's c |theta|^2."""
+    symmetries: bool | None = None
+    """Learn from every position in one of the ways to see its board, drawn each time; None: where the game has any."""
     blocks: int = 5
     """Residual blocks of the network."""
     filters: int = 64
@@ -119,6 +118,11 @@ class Config(Common):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "use a number from 0 to 1")
         require(-1 <= self.resign_below < 1, "resign_below", self.resign_below, "use a number from -1 to below 1")
         require(self.dtype in DTYPES, "dtype", self.dtype, f"use one of {', '.join(DTYPES)}")
+        for name in ("simulations", "play_simulations"):
+            most = f"use at most {MOST_SIMULATIONS:,}"
+            require(getattr(self, name) <= MOST_SIMULATIONS, name, getattr(self, name), most)
+        room = f"use at least a batch ({self.batch_size})"
+        require(self.window >= self.batch_size, "window", self.window, room)
         groups = f"use a multiple of threads ({self.threads})"
         require(self.lanes >= 1 and self.lanes % max(self.threads, 1) == 0, "lanes", self.lanes, groups)
         room = f"use at least one position of every game ({self.lanes})"
@@ -139,10 +143,12 @@ PRESETS = {
         evaluate_every=20_000,
     ),
     "connect-four": Config(
-        total_steps=4_000_000,
+        total_steps=600_000,
         random_plies=8,
+        blocks=4,
+        filters=32,
         dtype="bfloat16",
-        threads=2,
+        checkpoint_every=25_000,
     ),
 }
 

@@ -60,19 +60,19 @@ def told(result: dict[str, Any], opponent: str) -> tuple[dict[str, Any], list[st
     ]
 
 
-def judged(agent: Any, positions: int, won_openings: int, seed: int) -> tuple[dict[str, Any], list[str]]:
-    """What the perfect player says: ``kept`` of ``positions`` and ``converted`` of ``won_openings``, and as lines.
-
-    Raises:
-        UserError: a number below 0; an agent that does not play positions, or a game without a perfect player.
-    """
-    asked = {"positions": positions, "won_openings": won_openings}
-    for name, count in asked.items():
+def check_judged(agent: Any, positions: int, won_openings: int) -> None:
+    """Raise `UserError` where `judged` could not judge."""
+    for name, count in {"positions": positions, "won_openings": won_openings}.items():
         require(count >= 0, name, count, "use 0 or more")
-    if not any(asked.values()):
-        return {}, []
     if not hasattr(agent, "game"):
         raise UserError(f"positions={positions}: only players of positions are judged, as alpha-zero and mcts:200")
+    perfect(agent.game)
+
+
+def judged(agent: Any, positions: int, won_openings: int, seed: int) -> tuple[dict[str, Any], list[str]]:
+    """What the perfect player says: ``kept`` of ``positions`` and ``converted`` of ``won_openings``, and as lines."""
+    if not (positions or won_openings):
+        return {}, []
 
     def player(states: NDArray[np.int64]) -> NDArray[np.int64]:
         return agent.act(states, deterministic=True)

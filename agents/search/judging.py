@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from agents.search.matches import Player, random_position
 from agents.search.solver import Exhaustive, Solver
+from envs.board.game import PLIES as PLY
 from envs.board.game import WIN, State
 
 PLIES = range(12, 25)  # of the positions drawn
@@ -27,7 +28,7 @@ def positions(solver: Solver, count: int, seed: int) -> NDArray[np.int64]:
     found: list[State] = []
     while len(found) < count:
         state = random_position(solver.game, int(rng.integers(PLIES.start, PLIES.stop)), rng)
-        if keeping(solver, state).sum() <= EASY * solver.game.legal(state).sum():
+        if state[PLY] in PLIES and keeping(solver, state).sum() <= EASY * solver.game.legal(state).sum():
             found.append(state)
     return np.array(found)
 
@@ -52,7 +53,7 @@ def converted(player: Player, solver: Solver, count: int, seed: int) -> int:
     game, rng, won = solver.game, np.random.default_rng(seed), 0
     for _ in range(count):
         state = random_position(game, OPENING, rng)
-        while solver.value(state) != WIN:
+        while state[PLY] < OPENING or solver.value(state) != WIN:
             state = random_position(game, OPENING, rng)
         mine = True
         while game.outcome(state) is None:

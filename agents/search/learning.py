@@ -64,6 +64,9 @@ class Learner:
 
     def __init__(self, config: Config, agent: Agent) -> None:
         self.config, self.agent, self.game = config, agent, agent.game
+        self._turned = len(agent.game.cells) > 1 if config.symmetries is None else config.symmetries
+        if self._turned and len(agent.game.cells) == 1:
+            raise UserError(f"symmetries=True: {agent.game.name} has none, leave it out")
         rate, decay = config.learning_rate, config.weight_decay
         self.optimizer = torch.optim.AdamW(agent.network.parameters(), rate, weight_decay=decay)
         self._rng = generators(config.seed, "learning")["learning"]
@@ -105,7 +108,7 @@ class Learner:
         game = self.game
         states, policies, results = window.draw(self.config.batch_size, self._rng)
         planes = observed(game, states)
-        if self.config.symmetries and len(game.cells) > 1:
+        if self._turned:
             views = self._rng.integers(len(game.cells), size=len(states))
             flat = planes.reshape(len(states), len(game.planes), -1)
             planes = np.take_along_axis(flat, game.cells[views][:, None], 2).reshape(planes.shape)

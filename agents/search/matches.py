@@ -38,21 +38,24 @@ class Tally:
         """Points a game, 0 to 1: a draw is half a win."""
         return (self.wins + self.draws / 2) / self.games
 
-    def elo(self, shift: float = 0.0) -> float:
-        """The difference in Elo that has this score,  400 log10(s / (1 - s)),  or the score ``shift`` higher.
+    def elo(self) -> float:
+        """The difference in Elo that has this score,  400 log10(s / (1 - s)).
 
-        One more game, drawn, is counted, so that the difference is finite; a shift ends there, too.
+        One more game, drawn, is counted, so that it is finite; the interval ends where that game alone is not lost.
         """
-        least = 0.5 / (self.games + 1)
-        score = (self.wins + self.draws / 2 + 0.5) / (self.games + 1) + shift
-        score = min(max(score, least), 1 - least)
-        return 400 * math.log10(score / (1 - score))
+        return self._elo((self.wins + self.draws / 2 + 0.5) / (self.games + 1))
 
     def elo_interval(self) -> tuple[float, float]:
-        """95 % of it, from the standard error of the score."""
-        points = np.repeat([1.0, 0.5, 0.0, 0.5], [self.wins, self.draws, self.losses, 1])
-        reach = NORMAL_95 * float(points.std()) / math.sqrt(self.games)
-        return self.elo(-reach), self.elo(reach)
+        """95 % of it, from Wilson's interval of the score (1927), as if a draw were half a win and half a loss."""
+        spread = NORMAL_95**2 / self.games
+        middle = (self.score + spread / 2) / (1 + spread)
+        reach = math.sqrt(spread * self.score * (1 - self.score) + spread**2 / 4) / (1 + spread)
+        return self._elo(middle - reach), self._elo(middle + reach)
+
+    def _elo(self, score: float) -> float:
+        least = 0.5 / (self.games + 1)
+        score = min(max(score, least), 1 - least)
+        return 400 * math.log10(score / (1 - score))
 
 
 def play_match(game: Game, first: Player, second: Player, games: int, opening: int, rng: np.random.Generator) -> Tally:
@@ -80,12 +83,11 @@ def play_match(game: Game, first: Player, second: Player, games: int, opening: i
 
 
 def random_position(game: Game, plies: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """A position that is not over, after so many random actions."""
-    while True:
-        state = game.start
-        for _ in range(plies):
-            state = game.after(state, int(rng.choice(np.flatnonzero(game.legal(state)))))
-            if game.outcome(state) is not None:
-                break
-        else:
-            return state
+    """A position that is not over, after so many random actions, or fewer where the next one would end the game."""
+    state = game.start
+    for _ in range(plies):
+        after = game.after(state, int(rng.choice(np.flatnonzero(game.legal(state)))))
+        if game.outcome(after) is not None:
+            break
+        state = after
+    return state

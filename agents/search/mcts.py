@@ -46,6 +46,7 @@ from envs.board.game import (
 )
 from supervised.training.errors import require
 
+MOST_SIMULATIONS = 10**8  # of a search: beyond it a tree takes more memory than machines have
 CHUNK = 64  # simulations between looks at the clock, at first
 
 # sqrt(ln n) and sqrt(1 / n), looked up where n is small, as it is at most nodes
@@ -225,6 +226,7 @@ class MCTS:
         seed: int = 0,
     ) -> None:
         require(simulations >= 1, "simulations", simulations, "a search needs at least 1")
+        require(simulations <= MOST_SIMULATIONS, "simulations", simulations, f"use at most {MOST_SIMULATIONS:,}")
         require(seconds > 0, "seconds", seconds, "use a positive number")
         require(exploration >= 0, "exploration", exploration, "use 0 or more")
         require(rave >= 0, "rave", rave, "use 0 or more")
@@ -232,7 +234,8 @@ class MCTS:
         self.game, self.simulations, self.seconds = game, simulations, seconds
         self.exploration, self.rave = float(exploration), float(rave)
         self.rng = np.zeros((threads, lane_rng.STATE_WORDS), np.uint64)
-        lane_rng.seed_rows(self.rng, [seed + thread for thread in range(threads)])
+        others = np.random.SeedSequence(seed).generate_state(threads, np.uint64)[1:]
+        lane_rng.seed_rows(self.rng, [seed, *map(int, others)])
         self._trees: list[Tree] = []
         self._root: State | None = None
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None

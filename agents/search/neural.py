@@ -164,6 +164,22 @@ def by_halving(
     return tree.first[0] + chosen
 
 
+@njit(cache=True, nogil=True)
+def _last_of_halving(
+    tree: Tree, lost: NDArray[np.bool_], noise: NDArray[np.float64], scale: float, scratch: NDArray[np.float64]
+) -> int:
+    """The root's child of the largest g + ln p + sigma(q) among those visited most, of those that are not lost."""
+    logits = scratch[: tree.children[0]]
+    improved_logits(tree, 0, scale, logits)
+    chosen, most, best = 0, -1, -math.inf
+    for k in range(len(logits)):
+        child = tree.first[0] + k
+        score = noise[tree.action[child]] + logits[k]
+        if not lost[k] and (tree.visits[child] > most or (tree.visits[child] == most and score > best)):
+            chosen, most, best = k, tree.visits[child], score
+    return tree.first[0] + chosen
+
+
 def halving(actions: int, simulations: int) -> NDArray[np.int64]:
     """How often the root's child of each simulation was visited before ``(simulations,)``: sequential halving.
 
@@ -311,7 +327,8 @@ def conclude(trees: Tree, scale: float, noise: Array, policies: Array, values: A
     """What the search makes of every root.
 
     Where the outcome is certain, the policy is that of the best actions, as often as one another; where all are lost,
-    the network's. Otherwise it is the shares of the visits, or (``scale`` > 0) Gumbel AlphaZero's improved policy.
+    the priors. Otherwise it is the shares of the visits, or (``scale`` > 0) Gumbel AlphaZero's improved policy, without
+    actions that are known to lose.
 
     Args:
         policies: out ``(lanes, n_actions)``.
@@ -337,11 +354,15 @@ def conclude(trees: Tree, scale: float, noise: Array, policies: Array, values: A
         else:
             improved_logits(tree, 0, scale, shares)
             softmax(shares)
+        lost = tree.proven[first : first + children] == WIN  # for the other
+        if known == ONGOING:
+            shares[lost] = 0.0
+            if shares.sum() == 0:  # all visits went to what turned out lost
+                shares[:] = np.where(lost, 0.0, tree.prior[first : first + children])
         total = shares.sum()
         for k in range(children):
             policies[lane, tree.action[first + k]] = shares[k] / total
         if known == ONGOING and scale > 0:
-            most = tree.visits[first : first + children].max()
-            best[lane] = tree.action[by_halving(tree, most, noise[lane], scale, scratch)]
+            best[lane] = tree.action[_last_of_halving(tree, lost, noise[lane], scale, scratch)]
         else:
             best[lane] = tree.action[first + shares.argmax()]

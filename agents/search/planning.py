@@ -81,7 +81,7 @@ class Planner:
         self.simulations, self.horizon, self.discount, self.exploration = simulations, horizon, discount, exploration
         self._batch, self._rng = batch, np.random.default_rng(seed)
         batch.reset(seed=seed)
-        self._low, self._high = math.inf, -math.inf  # of the returns seen
+        self._low, self._high = math.inf, -math.inf  # of the returns seen in a search
         self.root = Node(None)
 
     def plan(self, state: State) -> NDArray[np.int64]:
@@ -91,6 +91,7 @@ class Planner:
             state: ``state_dict()`` of a single environment, or of a batch of one lane.
         """
         self.root = Node({name: array[0] for name, array in state.items()})
+        self._low, self._high = math.inf, -math.inf
         left = self.simulations
         while left > 0:
             count = min(left, self._batch.num_envs)
@@ -129,13 +130,14 @@ class Planner:
         untried = [action for action in range(self.n_actions) if action not in node.children]
         if untried:
             return int(self._rng.choice(untried))
-        width = max(self._high - self._low, 1e-9)
+        low = self._low if self._low <= self._high else 0.0  # nothing is known before the first return
+        width = max(self._high - low, 1e-9)
 
         def bound(action: int) -> float:
             child = node.children[action]
-            known = child.reward + self.discount * child.total / child.done if child.done else self._low
+            known = child.reward + self.discount * child.total / child.done if child.done else low
             # u(s, a) = q(s, a) + c sqrt(ln N_s / n_sa)  (D-35)
-            return (known - self._low) / width + self.exploration * math.sqrt(math.log(node.visits) / child.visits)
+            return (known - low) / width + self.exploration * math.sqrt(math.log(node.visits) / child.visits)
 
         return max(range(self.n_actions), key=bound)
 

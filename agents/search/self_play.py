@@ -14,7 +14,8 @@ from supervised.training.seeding import generator_state, set_generator_state
 
 NOBODY = -1
 COUNTS = ("games", "plies", "given_up", "checked", "wrongly")
-MOST_CHILDREN = 64  # a node, on average, that a tree has room for
+MOST_SIMULATIONS = 100_000  # of a move; trees have room for all from the start
+DENSE, SPARSE = 400, 128  # a tree has room for all actions of every node up to DENSE, else for so many on average
 
 #: planes (batch, planes, rows, columns) int8 give logits (batch, n_actions) and values (batch,), float32
 Evaluate = Callable[[Array], tuple[Array, Array]]
@@ -53,7 +54,7 @@ class Search:
 
     def __init__(self, game: Game, lanes: int, how: Searching) -> None:
         self.game, self.lanes, self.how = game, lanes, how
-        branches = min(game.n_actions, MOST_CHILDREN)
+        branches = game.n_actions if game.n_actions <= DENSE else SPARSE
         self.trees = forest(lanes, 1 + (how.simulations + 1) * branches + game.n_actions)
         self.scale = how.value_scale if how.considered else 0.0
         most = min(how.considered, game.n_actions)
@@ -110,6 +111,12 @@ class Search:
         return visits, q_values
 
 
+def draw(policies: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Actions ``(batch,)`` drawn from policies ``(batch, n_actions)``, none of which has the probability 0."""
+    sums = policies.cumsum(1, dtype=np.float64)
+    return (sums > rng.random((len(sums), 1)) * sums[:, -1:]).argmax(1)
+
+
 @dataclass(frozen=True)
 class Positions:
     """Positions of finished games and what is to be learnt of them."""
@@ -161,7 +168,7 @@ class SelfPlay:
         """Play an action in every game; returns those that ended by it, in whose lanes others begin."""
         plan = self._plan(evaluate)
         plies = self._states[:, PLIES]
-        drawn = (plan.policies.cumsum(1) > self._rng.random((len(plies), 1))).argmax(1)
+        drawn = draw(plan.policies, self._rng)
         actions = np.where(plies < self.playing.temperature_plies, drawn, plan.best)
         finished = []
         for lane in range(len(self._states)):

@@ -5,6 +5,7 @@ connect_four   four in a row on 6 x 7, stones fall
 """
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +40,12 @@ def game(name: str, **options: Any) -> Game:
     """
     if name not in GAMES:
         raise ValueError(f"game {name!r}: use one of {', '.join(GAMES)}")
-    return dataclasses.replace(GAMES[name](**options), options=options)
+    try:
+        known = inspect.signature(GAMES[name]).bind(**options)
+        known.apply_defaults()
+        return dataclasses.replace(GAMES[name](**options), options=known.arguments)
+    except TypeError as error:
+        raise ValueError(f"{name} with {options}: {error}") from error
 
 
 def remade(name: str, options: dict[str, Any]) -> Game:

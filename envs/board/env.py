@@ -11,7 +11,7 @@ from envs import rng as lane_rng
 from envs.batched import Array, BatchedEnv, Lanes
 from envs.board import GAMES, game
 from envs.board.game import Game, State
-from envs.board.kernels import answer_at_random, judge, legal_all, move, observe_all
+from envs.board.kernels import answer_at_random, draw_sides, judge, legal_all, move, observe_all
 from envs.single import SingleEnv
 
 Opponent = Callable[[State, Array, np.random.Generator], int]
@@ -140,8 +140,8 @@ class BoardGame(BatchedEnv):
             return
         states[mask] = self.game.start
         waiting = mask.copy()
-        for lane in np.flatnonzero(mask) if self.side == "random" else ():
-            waiting[lane] = lane_rng.integers(lanes.rng[lane], 2) == 1
+        if self.side == "random":
+            draw_sides(lanes.rng, waiting)
         if self.side != "first":
             self._answer(states, waiting, lanes.rng)
 

@@ -72,6 +72,14 @@ def judge(outcome: Outcome, states: Array, waiting: Array, rewards: Array, termi
             rewards[lane] = result if terminated[lane] else 0.0
 
 
+@njit(types.none(uint64[:, ::1], _FLAGS), cache=True, nogil=True)
+def draw_sides(rng: NDArray[np.uint64], waiting: Array) -> None:
+    """Let the opponent begin in one half of the games that ``waiting`` marks: clear the mark in the others."""
+    for lane in range(waiting.shape[0]):
+        if waiting[lane]:
+            waiting[lane] = integers(rng[lane], 2) == 1
+
+
 @njit(types.none(_OBSERVE, _STATES, int8[:, :, :, ::1]), cache=True, nogil=True)
 def observe_all(observe: Observe, states: Array, out: Array) -> None:
     """The observation of every lane ``(lanes, planes, rows, columns)``."""

@@ -17,7 +17,7 @@ from agents.opponents import resolve
 from agents.search import alpha_zero, judging
 from agents.search.matches import Tally, play_match, random_position
 from agents.search.network import PolicyValueNetwork, evaluator
-from agents.search.self_play import Playing, Positions, Searching, SelfPlay
+from agents.search.self_play import Playing, Positions, Searching, SelfPlay, draw
 from agents.search.solver import perfect
 from envs.board import game
 from supervised.training.errors import UserError
@@ -171,6 +171,21 @@ def test_a_position_and_its_policy_are_turned_together() -> None:
     assert set(stones.tolist()) == {1, 3, 5, 7}
 
 
+def test_symmetries_of_a_game_without_are_refused() -> None:
+    one_view = dataclasses.replace(TIC_TAC_TOE, cells=TIC_TAC_TOE.cells[:1], actions=TIC_TAC_TOE.actions[:1])
+    agent = alpha_zero.Agent.of(SMALL, TIC_TAC_TOE)
+    agent.game = one_view
+    alpha_zero.Learner(SMALL, agent)
+    with pytest.raises(UserError, match="symmetries=True: tic_tac_toe has none, leave it out"):
+        alpha_zero.Learner(dataclasses.replace(SMALL, symmetries=True), agent)
+
+
+def test_actions_are_drawn_from_the_policy_alone() -> None:
+    policies = np.repeat([[0.0, 0.25, 0.0, 0.7499999, 0.0]], 4_000, axis=0).astype(np.float32)
+    drawn = np.bincount(draw(policies, np.random.default_rng(0)), minlength=5) / 4_000
+    np.testing.assert_allclose(drawn, [0, 0.25, 0, 0.75, 0], atol=0.03)
+
+
 def test_the_window_forgets_the_oldest() -> None:
     window = alpha_zero.Window(dataclasses.replace(SMALL, window=3), TIC_TAC_TOE)
     for number in range(5):
@@ -238,6 +253,9 @@ def test_tallies_by_hand() -> None:
     assert tally.elo() == pytest.approx(400 * math.log10(4 / 2))  # 3.5 and half a point of 6
     low, high = tally.elo_interval()
     assert low < tally.elo() < high
+    lowest, highest = Tally(100, 0, 0).elo_interval()
+    assert lowest == pytest.approx(400 * math.log10(0.963 / 0.037), abs=3)  # Wilson's 0.963 of 100 of 100
+    assert highest == Tally(100, 0, 0).elo()
     assert Tally(10, 0, 0).elo() == pytest.approx(-Tally(0, 0, 10).elo()) and Tally(10, 0, 0).elo() < math.inf
 
 
@@ -255,6 +273,8 @@ def test_a_match_is_played_from_both_sides() -> None:
     tally = play_match(TIC_TAC_TOE, best, first, 40, 0, rng)
     assert tally.games == 40 and tally.losses == 0 and tally.wins >= 20
     assert play_match(TIC_TAC_TOE, first, best, 40, 0, rng).wins == 0
+    short = [random_position(TIC_TAC_TOE, 9, rng) for _ in range(50)]
+    assert all(TIC_TAC_TOE.outcome(state) is None for state in short)
     openings = {random_position(TIC_TAC_TOE, 3, rng).tobytes() for _ in range(50)}
     assert len(openings) > 30
 
@@ -347,7 +367,9 @@ def test_players_by_name_are_evaluated_too(
         (["--simulations", "-1"], "simulations=-1: use 0 or more"),
         (["--episodes", "1", "--positions", "-1"], "positions=-1: use 0 or more"),
         (["--env", "skidpad/ConnectFour-v0"], "tic_tac_toe"),
-        (["--env", "CartPole-v1"], "CartPole-v1"),
+        (["--env", "CartPole-v1"], "plays board games, and CartPole-v1 is none: leave --env out"),
+        (["--opponent", "mcts:99999999999999999999"], "use at most 100,000,000"),
+        (["--simulations", "99999999999"], "simulations=99999999999: use 0 to 100,000"),
     ],
 )
 def test_evaluation_mistakes(arguments: list[str], message: str, trained: Path, refused: Callable[..., str]) -> None:
@@ -362,6 +384,8 @@ def test_evaluation_mistakes(arguments: list[str], message: str, trained: Path, 
         ({"resign_below": 1.0}, "resign_below=1.0: use a number from -1 to below 1"),
         ({"lanes": 15, "threads": 2}, "lanes=15: use a multiple of threads (2)"),
         ({"total_steps": 3}, "total_steps=3: use at least one position of every game (16)"),
+        ({"window": 20}, "window=20: use at least a batch (32)"),
+        ({"play_simulations": 10**6}, "play_simulations=1000000: use at most 100,000"),
         ({"dtype": "int8"}, "dtype='int8': use one of float32, bfloat16"),
     ],
 )
@@ -386,4 +410,4 @@ def test_an_agent_of_another_board_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError) as caught:
         resolve(str(other), game("othello"))
-    assert str(caught.value) == f"opponent {other}: it plays othello {{'size': 6}}, not othello"
+    assert str(caught.value) == f"opponent {other}: it plays othello {{'size': 6}}, not othello {{'size': 8}}"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from agents.search import neural
+from agents.search.matches import random_position
 from agents.search.self_play import Plan, Search, Searching
 from agents.search.solver import Exhaustive
 from agents.search.tree import Tree, expand, grown
@@ -195,6 +196,29 @@ def test_positions_that_are_over_are_left_alone() -> None:
     found = plan(TIC_TAC_TOE, ["xxx/oo1/3 o", "3/3/3 x"], evenly())
     assert found.policies[0].sum() == 0 and found.values[0] == -1
     assert found.policies[1].sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("considered", [0, 7])
+def test_what_is_known_to_lose_is_not_played(considered: int) -> None:
+    """Of undecided positions of Connect Four, after few simulations with a network that knows nothing."""
+    rules, rng = game("connect_four"), np.random.default_rng(0)
+    states = np.array([random_position(rules, 16, rng) for _ in range(300)])
+
+    def ignorant(planes: np.ndarray) -> Any:
+        noise = np.random.default_rng(int(planes.sum()))
+        return noise.normal(size=(len(planes), 7)).astype(np.float32), noise.uniform(-1, 1, len(planes)).astype("f4")
+
+    search = Search(rules, len(states), Searching(48, considered=considered))
+    found = search.plan(states, ignorant)
+    trees, met = search.trees, 0
+    for lane in range(len(states)):
+        children = range(trees.first[lane, 0], trees.first[lane, 0] + trees.children[lane, 0])
+        lost = [int(trees.action[lane, child]) for child in children if trees.proven[lane, child] == WIN]
+        if trees.proven[lane, 0] not in (WIN, 0, -1):
+            met += bool(lost)
+            assert found.best[lane] not in lost
+            assert not found.policies[lane, lost].any()
+    assert met > 20
 
 
 # Noise.

@@ -56,6 +56,17 @@ def test_the_search_leaves_the_environment_alone_and_is_repeatable() -> None:
         np.testing.assert_array_equal(array, state[name])
 
 
+def test_simulations_side_by_side_look_everywhere() -> None:
+    """Before any return is known, too: the first ones are shared among the actions."""
+    env = gym.make("skidpad/CartPole-v1").unwrapped
+    env.reset(seed=0)
+    planner = Planner("skidpad/CartPole-v1", simulations=32, lanes=32)
+    first = planner.plan(env.state_dict()).tolist()
+    assert first == [16, 16]
+    planner = Planner("skidpad/CartPole-v1", simulations=32, lanes=16)
+    assert min(planner.plan(env.state_dict())) > 8
+
+
 def test_returns_are_discounted_by_hand() -> None:
     """From S the exit is one step to the left: -0.01 a step, 1 for the exit."""
     keywords = {"layout": "#####\n#ES.#\n#####"}
