@@ -46,7 +46,7 @@ from envs.board.game import (
 )
 from supervised.training.errors import require
 
-MOST_SIMULATIONS = 10**8  # of a search: beyond it a tree takes more memory than machines have
+MOST_SIMULATIONS = 10**9  # of a search: beyond it a tree takes more memory than machines have
 CHUNK = 64  # simulations between looks at the clock, at first
 
 # sqrt(ln n) and sqrt(1 / n), looked up where n is small, as it is at most nodes

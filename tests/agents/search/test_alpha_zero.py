@@ -187,7 +187,7 @@ def test_actions_are_drawn_from_the_policy_alone() -> None:
 
 
 def test_the_window_forgets_the_oldest() -> None:
-    window = alpha_zero.Window(dataclasses.replace(SMALL, window=3), TIC_TAC_TOE)
+    window = alpha_zero.Window(dataclasses.replace(SMALL, window=3, batch_size=2), TIC_TAC_TOE)
     for number in range(5):
         state = np.full((1, 4), number)
         window.add([Positions(state, np.zeros((1, 9), np.float32), np.full(1, number, np.float32))])
@@ -364,11 +364,11 @@ def test_players_by_name_are_evaluated_too(
         (["--opponent", "mcts:many"], "opponent 'mcts:many': write the simulations of a move, as mcts:2000"),
         (["--opponent", "mcts:0"], "simulations=0: a search needs at least 1"),
         (["--opponent", "nobody"], "unknown opponent 'nobody': use random, mcts:2000, perfect, or a run's folder"),
-        (["--simulations", "-1"], "simulations=-1: use 0 or more"),
+        (["--simulations", "-1"], "simulations=-1: use 0 to 100,000"),
         (["--episodes", "1", "--positions", "-1"], "positions=-1: use 0 or more"),
         (["--env", "skidpad/ConnectFour-v0"], "tic_tac_toe"),
         (["--env", "CartPole-v1"], "plays board games, and CartPole-v1 is none: leave --env out"),
-        (["--opponent", "mcts:99999999999999999999"], "use at most 100,000,000"),
+        (["--opponent", "mcts:99999999999999999999"], "use at most 1,000,000,000"),
         (["--simulations", "99999999999"], "simulations=99999999999: use 0 to 100,000"),
     ],
 )

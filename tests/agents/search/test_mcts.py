@@ -502,12 +502,13 @@ def test_looks_at_the_clock_change_nothing() -> None:
 
 
 def test_threads_grow_a_tree_each() -> None:
-    """Two with 150 simulations each are two searches of 150, with seeds that follow one another."""
+    """Two with 150 simulations each are two searches of 150, of which the first is that of one thread."""
     both = MCTS(CONNECT_FOUR, simulations=300, threads=2, seed=4).search(CONNECT_FOUR.start)
-    alone = [MCTS(CONNECT_FOUR, simulations=150, seed=seed).search(CONNECT_FOUR.start) for seed in (4, 5)]
+    alone = MCTS(CONNECT_FOUR, simulations=150, seed=4).search(CONNECT_FOUR.start)
     assert both.simulations == 300
-    np.testing.assert_array_equal(both.visits, alone[0].visits + alone[1].visits)
-    assert both.value == pytest.approx((alone[0].value + alone[1].value) / 2)
+    others = both.visits - alone.visits
+    assert (others >= 0).all() and others.sum() == alone.visits.sum()
+    assert (others != alone.visits).any()
 
 
 def test_threads_keep_their_trees_and_prove_together() -> None:
