@@ -154,4 +154,4 @@ def frames(algorithm: str, name: str) -> int:
     env: Any = make_lanes(config.env, 1, config.env_kwargs)
     skipped = getattr(env.unwrapped, "frame_skip", 1)
     env.close()
-    return action_repeat(config.transforms) * skipped
+    return action_repeat(getattr(config, "transforms", ())) * skipped
