@@ -38,6 +38,8 @@ class Options:
     """Evaluate on this environment instead of the one trained on (any Gymnasium id with the same spaces)."""
     opponent: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Of board games, who plays against the agent: random, mcts:2000, perfect, or a run (default: the run's own)."""
+    opening: int = 0
+    """Of board games, so many random actions begin every game: with two players that draw nothing games differ so."""
     simulations: int | None = None
     """Of agents that search, simulations of a move; 0: the network's policy alone (default: the run's setting)."""
     positions: int = 0
@@ -86,7 +88,7 @@ def _main(arguments: list[str]) -> None:
         from agents.search.evaluation import judged, told
 
         opponent = kwargs.get("opponent", "random")
-        parts.append(f"against {opponent}")
+        parts.append(f"against {opponent}" + (f", openings of {options.opening} plies" if options.opening else ""))
         for entries, more in (
             told(result, opponent),
             judged(agent, options.positions, options.won_openings, options.seed),
@@ -131,10 +133,12 @@ def player(options: Options) -> tuple[Policy, Any, dict[str, Any], dict[str, Any
         most = getattr(agent, "most_simulations", 0)
         require(0 <= options.simulations <= most, "simulations", options.simulations, f"use 0 to {most:,}")
         agent.simulations = options.simulations
-    if board_game(env, kwargs) is None and (options.opponent or options.positions or options.won_openings):
-        raise UserError(f"{env} is no board game: leave out --opponent, --positions and --won-openings")
-    if options.opponent is not None:
-        kwargs["opponent"] = options.opponent
+    if board_game(env, kwargs) is None and any(
+        (options.opponent, options.opening, options.positions, options.won_openings)
+    ):
+        raise UserError(f"{env} is no board game: leave out --opponent, --opening, --positions and --won-openings")
+    kwargs |= {"opponent": options.opponent} if options.opponent is not None else {}
+    kwargs |= {"opening": options.opening} if options.opening else {}
     if options.positions or options.won_openings:
         from agents.search.evaluation import check_judged
 

@@ -11,7 +11,7 @@ from envs import rng as lane_rng
 from envs.batched import Array, BatchedEnv, Lanes
 from envs.board import GAMES, game
 from envs.board.game import Game, State
-from envs.board.kernels import answer_at_random, draw_sides, judge, legal_all, move, observe_all
+from envs.board.kernels import answer_at_random, draw_sides, judge, legal_all, move, observe_all, open_at_random
 from envs.single import SingleEnv
 
 Opponent = Callable[[State, Array, np.random.Generator], int]
@@ -55,6 +55,8 @@ class BoardGame(BatchedEnv):
     actions ``(n,)`` bool and a NumPy generator (the lane's own); None plays at random. `agents.opponents.resolve`
     makes some. It should depend on nothing else, or lanes depend on each other.
     ``observation="planes"``; "state": the position itself, ``Box(words,)`` int64, for agents that know the rules.
+    ``opening=0``: so many random actions begin every game (fewer where the next one would end it; none where the
+    opponent could then end it at once).
     ``side="random"``: who begins, drawn for every game; "first": the player, "second": the opponent.
     And those of `envs.batched.BatchedEnv`.
 
@@ -76,6 +78,7 @@ class BoardGame(BatchedEnv):
         opponent: Opponent | None = None,
         side: str = "random",
         observation: str = "planes",
+        opening: int = 0,
         max_episode_steps: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -83,10 +86,12 @@ class BoardGame(BatchedEnv):
             raise ValueError(f"side={side!r}: use one of {', '.join(SIDES)}")
         if observation not in OBSERVATIONS:
             raise ValueError(f"observation={observation!r}: use one of {', '.join(OBSERVATIONS)}")
+        if not isinstance(opening, int) or opening < 0:
+            raise ValueError(f"opening={opening!r}: use 0 or more random actions")
         if opponent is not None and not callable(opponent):
             raise ValueError(f"opponent={opponent!r}: give a callable, as agents.opponents.resolve does")
         self.game, rest = made(game, kwargs)
-        self.opponent, self.side, self.observation = opponent, side, observation
+        self.opponent, self.side, self.observation, self.opening = opponent, side, observation, opening
         n_actions, words = self.game.n_actions, len(self.game.start)
         shape = len(self.game.planes), self.game.rows, self.game.columns
         numbers = np.iinfo(np.int64)
@@ -139,10 +144,17 @@ class BoardGame(BatchedEnv):
             states[mask] = unfinished(self.game, options["position"])
             return
         states[mask] = self.game.start
+        rules, scratch = self.game.rules, np.empty(self.game.n_actions, np.bool_)
+        kernel = rules.play, rules.legal, rules.outcome, states, mask, lanes.rng, scratch, self.opening
+        self._run(open_at_random, *kernel)
         waiting = mask.copy()
         if self.side == "random":
             draw_sides(lanes.rng, waiting)
         if self.side != "first":
+            self._answer(states, waiting, lanes.rng)
+        if self.opening:  # an answer that ends the game at once is none: that game begins without an opening
+            waiting &= np.array([self.game.outcome(state) is not None for state in states])
+            states[waiting] = self.game.start
             self._answer(states, waiting, lanes.rng)
 
     def _observe_lanes(self, lanes: Lanes, out: Array) -> None:

@@ -72,6 +72,27 @@ def judge(outcome: Outcome, states: Array, waiting: Array, rewards: Array, termi
             rewards[lane] = result if terminated[lane] else 0.0
 
 
+@njit(types.none(_PLAY, _LEGAL, _OUTCOME, _STATES, _FLAGS, uint64[:, ::1], _FLAGS, int64), cache=True, nogil=True)
+def open_at_random(
+    play: Play, legal: Legal, outcome: Outcome, states: Array, wanted: Array, rng: Array, mask: Array, plies: int
+) -> None:
+    """Play so many actions at random in the lanes wanted, or fewer where the next one would end the game.
+
+    Args:
+        mask: scratch ``(n_actions,)``.
+    """
+    before = np.empty(states.shape[1], np.int64)
+    for lane in range(states.shape[0]):
+        for _ in range(plies if wanted[lane] else 0):
+            before[:] = states[lane]
+            legal(states[lane], mask)
+            actions = np.flatnonzero(mask)
+            play(states[lane], actions[integers(rng[lane], len(actions))])
+            if outcome(states[lane]) != ONGOING:
+                states[lane] = before
+                break
+
+
 @njit(types.none(uint64[:, ::1], _FLAGS), cache=True, nogil=True)
 def draw_sides(rng: NDArray[np.uint64], waiting: Array) -> None:
     """Let the opponent begin in one half of the games that ``waiting`` marks: clear the mark in the others."""

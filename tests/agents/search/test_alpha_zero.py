@@ -341,8 +341,14 @@ def test_evaluation_tells_games_elo_and_moves(trained: Path, capsys: pytest.Capt
 
 
 def test_a_run_is_an_opponent(trained: Path, capsys: pytest.CaptureFixture) -> None:
-    evaluate.main([str(trained), "--opponent", str(trained), "--episodes", "4", "--simulations", "0"])
-    assert f"against {trained}" in capsys.readouterr().out
+    command = [str(trained), "--opponent", str(trained), "--episodes", "8", "--simulations", "0"]
+    different = []
+    for opening in ("0", "3"):
+        evaluate.main([*command, "--opening", opening])
+        assert f"against {trained}" in capsys.readouterr().out
+        result = json.loads((trained / "evaluation.json").read_text())
+        different.append(len(set(zip(result["lengths"], result["returns"], strict=True))))
+    assert different[0] <= 2 < different[1]  # two players that draw nothing: a game from each side
 
 
 def test_players_by_name_are_evaluated_too(

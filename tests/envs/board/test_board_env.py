@@ -365,3 +365,24 @@ def test_text() -> None:
     assert env.render() == ".......\n" * 4 + "...o...\nx..x..."
     env.step(6)
     assert env.render() == ".......\n" * 4 + "x..o...\nx..x..o"
+
+
+def test_games_begin_with_an_opening() -> None:
+    """Of so many random plies, and the opponent's answer in the half of the games that it begins; none is over."""
+    env = BoardGame(200, opening=4)
+    env.reset(seed=0)
+    states = env.fields["state"]
+    assert set(states[:, PLIES].tolist()) == {4, 5}
+    assert len({state.tobytes() for state in states}) > 150
+    again = BoardGame(200, opening=4)
+    again.reset(seed=0)
+    np.testing.assert_array_equal(again.fields["state"], states)
+
+    env = BoardGame(300, game="tic_tac_toe", opening=9, side="second")
+    env.reset(seed=0)
+    for state in env.fields["state"]:
+        assert env.game.outcome(state) is None
+    assert {5, 6, 7} <= set(env.fields["state"][:, PLIES].tolist())
+    for wrong in (-1, 2.0, "four"):
+        with pytest.raises(ValueError, match="opening=.*: use 0 or more random actions"):
+            BoardGame(opening=wrong)
