@@ -142,7 +142,7 @@ def masked_policy(game: Game, states: NDArray[np.int64], evaluate: Evaluate) -> 
     """The network's policy over legal actions ``(batch, n_actions)``."""
     logits, _ = evaluate(observed(game, states))
     legal = np.empty((len(states), game.n_actions), np.bool_)
-    (legal_all if game.compiled else legal_all.py_func)(game.rules.legal, np.ascontiguousarray(states), legal)
+    game.runnable(legal_all)(game.rules.legal, np.ascontiguousarray(states), legal)
     logits[~legal] = -np.inf
     shares = np.exp(logits - logits.max(1, keepdims=True))
     return shares / shares.sum(1, keepdims=True)
@@ -162,5 +162,5 @@ def searching(game: Game, how: Searching, lanes: int, evaluate: Evaluate) -> Pla
 def observed(game: Game, states: NDArray[np.int64]) -> NDArray[np.int8]:
     """Observations ``(batch, planes, rows, columns)`` of positions ``(batch, words)``."""
     planes = np.empty((len(states), len(game.planes), game.rows, game.columns), np.int8)
-    (observe_all if game.compiled else observe_all.py_func)(game.rules.observe, states, planes)
+    game.runnable(observe_all)(game.rules.observe, states, planes)
     return planes

@@ -279,7 +279,7 @@ class MCTS:
 
     def _grow(self, thread: int, simulations: int, deadline: float) -> int:
         """Grow a thread's tree; returns the number of simulations."""
-        run = simulate if self.game.compiled else simulate.py_func
+        run = self.game.runnable(simulate)
         rules = self.game.rules
         scratch = np.empty(self.game.n_actions, np.bool_), np.empty(self.game.longest + 1, np.int64)
         done, chunk = 0, CHUNK if self.game.compiled else 1

@@ -80,14 +80,13 @@ class Search:
         """
         lanes, rules, trees = len(roots), self.game.rules, self.trees
         noise = np.zeros((lanes, self.game.n_actions)) if gumbel is None else gumbel
-        run = (lambda kernel: kernel) if self.game.compiled else (lambda kernel: kernel.py_func)
         plant_all(trees)
         self._done[:] = 0
         budget = self.how.simulations, self.how.exploration, self.scale, self._schedule, noise, self._observations
         out = self._states, self._leaves, self._done
         new = True  # the first leaves are the roots
-        while run(select)(rules.play, rules.outcome, rules.observe, trees, roots, *out, *budget):
-            run(absorb)(rules.legal, trees, *out, *evaluate(self._observations))
+        while self.game.runnable(select)(rules.play, rules.outcome, rules.observe, trees, roots, *out, *budget):
+            self.game.runnable(absorb)(rules.legal, trees, *out, *evaluate(self._observations))
             if new and dirichlet is not None:
                 stir(trees, dirichlet, fraction)
             new = False

@@ -112,7 +112,7 @@ class BoardGame(BatchedEnv):
 
     def _run(self, kernel: Any, *arguments: Any) -> None:
         """A kernel, or its Python where the game's rules are not compiled."""
-        (kernel if self.game.compiled else kernel.py_func)(*arguments)
+        self.game.runnable(kernel)(*arguments)
 
     def _step_lanes(self, lanes: Lanes, actions: Array) -> None:
         states, illegal = lanes.fields

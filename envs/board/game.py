@@ -97,6 +97,10 @@ class Game:
         """Whether its functions are compiled, or plain Python."""
         return hasattr(self.rules.play, "py_func")
 
+    def runnable(self, kernel: Any) -> Any:
+        """A compiled function that calls these rules, or its Python source where they are not compiled."""
+        return kernel if self.compiled else kernel.py_func
+
     def legal(self, state: State) -> NDArray[np.bool_]:
         """Which actions are legal ``(n_actions,)``; none after the end."""
         mask = np.empty(self.n_actions, np.bool_)
