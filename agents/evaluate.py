@@ -72,7 +72,7 @@ def _main(arguments: list[str]) -> None:
     require(options.episodes >= 1, "episodes", options.episodes, "use at least 1")
     require(options.seed >= 0, "seed", options.seed, "use 0 or more")
     requirements = [requirement(text) for text in itertools.chain.from_iterable(options.require)]
-    episodes = min(options.episodes, 2) if SMOKE else options.episodes
+    episodes = min(options.episodes, 1) if SMOKE else options.episodes
     agent, env, kwargs, origin = player(options)
 
     started = time.perf_counter()

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from supervised.training.errors import UserError, needs_extra
-from supervised.training.memory import available_memory
+from supervised.training.errors import needs_extra
+from supervised.training.memory import require_memory
 
 Array = NDArray[Any]
 
@@ -80,11 +80,6 @@ def make_frames(capacity: int, shape: tuple[int, ...], dtype: DTypeLike, compres
     """
     if compress:
         return CompressedFrames(capacity, shape, dtype)
-    needed, free = capacity * math.prod(shape) * np.dtype(dtype).itemsize, available_memory()
-    if needed > free:
-        gib, fits = 2**30, int(capacity * free / needed)
-        raise UserError(
-            f"replay_size={capacity}: its observations take {needed / gib:.1f} GiB, and {free / gib:.1f} GiB are free; "
-            f"use at most {fits}, or compress_replay"
-        )
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    require_memory("replay_size", capacity, size, "observations", ", or compress_replay")
     return PlainFrames(capacity, shape, dtype)

@@ -36,7 +36,7 @@ from supervised.training.errors import UserError, suggest
 from supervised.training.statistics import bootstrap_ci, iqm
 from tools import plot
 from tools.bench.__main__ import BENCHES
-from tools.results import board_results, overview, results
+from tools.results import board_results, overview, results, training_curves
 from tools.tables import markdown, rounded
 
 PROG = "python -m tools.report"
@@ -365,6 +365,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "bench-results": bench_results,
     "clone-results": clone_results,
     "dagger-rounds": dagger_rounds,
+    "training-curves": training_curves,
     "driving-tests": driving_tests,
 }
 

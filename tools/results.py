@@ -23,6 +23,7 @@ from tools.tables import markdown, rounded
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "measurements"
 #: what RL Zoo publishes for its agents, on the same environments but for their version
 PUBLISHED = FOLDER / "published.json"
+PASSING = 25  # points of Breakout in training, which the book's agent is to pass
 
 
 class Stored(NamedTuple):
@@ -146,6 +147,23 @@ def _games(result: dict[str, Any]) -> tuple[object, ...]:
     kept = f"{result['kept']:.1%} of {result['positions']:,}" if "kept" in result else ""
     won = f"{result['converted']} of {result['won_openings']}" if "converted" in result else ""
     return result.get("simulations", ""), result["opponent"], games, elo, kept, won
+
+
+def training_curves() -> str:
+    """Stored metrics ``curve-ALGORITHM-PRESET-sSEED.jsonl``: how well the latest 100 episodes of training went."""
+    rows = []
+    for path in sorted(FOLDER.glob("curve-*.jsonl")):
+        lines = [one for one in map(json.loads, path.read_text().splitlines()) if "episode_return" in one]
+        best = max(lines, key=lambda one: one["episode_return"])
+        passed = next((f"{one['step']:,}" for one in lines if one["episode_return"] > PASSING), "")
+        algorithm, _, name = path.stem.removeprefix("curve-").partition("-")
+        of = [
+            (one["step"], rounded(one["episode_return"]), rounded(one["episode_length"])) for one in (best, lines[-1])
+        ]
+        numbers = [value for step, *means in of for value in (f"{step:,}", *means)]
+        rows.append((f"`{algorithm}` `{name}`", passed, *numbers))
+    head = ("run", f"mean return passes {PASSING} at step", "best at step", "return", "length")
+    return markdown((*head, "ends at step", "return then", "length then"), rows)
 
 
 def frames(algorithm: str, name: str) -> int:

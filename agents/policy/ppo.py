@@ -136,10 +136,10 @@ PRESETS = {
         entropy_coefficient=0.01,
         evaluate_every=0,
     ),
-    # Schulman et al. 2017, with twice the lanes, and larger steps for a third of the frames
+    # Schulman et al. 2017, with twice the lanes, and larger steps for half the frames
     "breakout": Config(
         **{**BREAKOUT, "backbone": "nips_cnn"},
-        total_steps=3_000_000,
+        total_steps=5_000_000,
         lanes=16,
         round_steps=128,
         epochs=4,

@@ -66,7 +66,7 @@ class Agent:
             self.network = PolicyValueNetwork(self.game, config.blocks, config.filters).to(config.device)
         self._rng = generators(config.seed, "play")["play"]
         self._search: Search | None = None
-        self._evaluate: Any = None
+        self._evaluate: Evaluate | None = None
 
     @classmethod
     def of(cls, config: Config, game: Game) -> Agent:
@@ -87,20 +87,22 @@ class Agent:
 
     def policies(self, states: NDArray[np.int64]) -> NDArray[np.float32]:
         """What the agent thinks of every action ``(batch, n_actions)``: shares of visits, or the network's policy."""
-        if self._evaluate is None:
-            self._evaluate = self.evaluator()
         if self.simulations == 0:
-            return masked_policy(self.game, states, self._evaluate)
+            return masked_policy(self.game, states, self._ready())
         return self.plan(states).policies
 
     def plan(self, states: NDArray[np.int64]) -> Plan:
         """A search of every position ``(batch, words)``."""
-        if self._evaluate is None:
-            self._evaluate = self.evaluator()
         how = Searching(self.simulations, self.config.exploration)
         if self._search is None or self._search.how != how or self._search.lanes != len(states):
             self._search = Search(self.game, len(states), how)
-        return self._search.plan(np.ascontiguousarray(states), self._evaluate)
+        return self._search.plan(np.ascontiguousarray(states), self._ready())
+
+    def _ready(self) -> Evaluate:
+        """The network as it was when weights were loaded last, made once."""
+        if self._evaluate is None:
+            self._evaluate = self.evaluator()
+        return self._evaluate
 
     def evaluator(self) -> Evaluate:
         """The network as it is now, as self-play and play ask it."""

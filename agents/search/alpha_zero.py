@@ -18,7 +18,7 @@ simulations already; ``considered=0`` is AlphaZero's own PUCT with Dirichlet's n
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any, ClassVar
 
@@ -129,6 +129,8 @@ class Config(Common):
         require(self.total_steps >= self.lanes, "total_steps", self.total_steps, room)
 
 
+_BOARD = Config(random_plies=8, blocks=4, filters=32, dtype="bfloat16", checkpoint_every=25_000)
+
 PRESETS = {
     "default": Config(),
     "tic-tac-toe": Config(
@@ -142,14 +144,9 @@ PRESETS = {
         filters=32,
         evaluate_every=20_000,
     ),
-    "connect-four": Config(
-        total_steps=600_000,
-        random_plies=8,
-        blocks=4,
-        filters=32,
-        dtype="bfloat16",
-        checkpoint_every=25_000,
-    ),
+    "connect-four": replace(_BOARD, total_steps=600_000),
+    "othello": replace(_BOARD, env="skidpad/Othello-v0", env_kwargs={"size": 6}, total_steps=400_000),
+    "go": replace(_BOARD, env="skidpad/Go-v0", env_kwargs={"size": 5}, total_steps=400_000),
 }
 
 

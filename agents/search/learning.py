@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from agents.search.agent import Agent, observed
 from agents.search.self_play import Positions
 from envs.board.game import Array, Game
 from supervised.training.errors import UserError
+from supervised.training.memory import require_memory
 from supervised.training.optimizers import load_optimizer_state, optimizer_state
 from supervised.training.seeding import generator_state, generators, set_generator_state
 
@@ -22,12 +24,19 @@ if TYPE_CHECKING:
 
 
 class Window:
-    """The latest positions of finished games."""
+    """The latest positions of finished games, as the network sees them.
+
+    Raises:
+        UserError: so many do not fit into the memory that is free.
+    """
 
     def __init__(self, config: Config, game: Game) -> None:
-        self._states = np.zeros((config.window, len(game.start)), np.int64)
-        self._policies = np.zeros((config.window, game.n_actions), np.float32)
-        self._results = np.zeros(config.window, np.float32)
+        self._game, rows = game, min(config.window, config.total_steps)
+        planes = (len(game.planes), game.rows, game.columns)
+        require_memory("window", rows, math.prod(planes) + 4 * game.n_actions + 4, "positions")
+        self._planes = np.zeros((rows, *planes), np.int8)
+        self._policies = np.zeros((rows, game.n_actions), np.float32)
+        self._results = np.zeros(rows, np.float32)
         self._added = 0
 
     def __len__(self) -> int:
@@ -37,24 +46,25 @@ class Window:
         """Take the positions of finished games in the places of the oldest."""
         for game in games:
             rows = (self._added + np.arange(len(game.results))) % len(self._results)
-            self._states[rows], self._policies[rows], self._results[rows] = game.states, game.policies, game.results
+            self._planes[rows] = observed(self._game, game.states)
+            self._policies[rows], self._results[rows] = game.policies, game.results
             self._added += len(game.results)
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """States ``(count, words)``, policies ``(count, n_actions)`` and results ``(count,)`` of random positions."""
+        """Planes ``(count, planes, rows, columns)``, policies ``(count, n_actions)`` and results ``(count,)``."""
         rows = rng.integers(len(self), size=count)
-        return self._states[rows], self._policies[rows], self._results[rows]
+        return self._planes[rows], self._policies[rows], self._results[rows]
 
     def state_dict(self) -> dict[str, Any]:
         """The positions, in the order of their places."""
         length = len(self)
-        arrays = (self._states, self._policies, self._results)
+        arrays = (self._planes, self._policies, self._results)
         return {"added": self._added, "arrays": [array[:length].copy() for array in arrays]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict`."""
         self._added = state["added"]
-        arrays: list[Array] = [self._states, self._policies, self._results]
+        arrays: list[Array] = [self._planes, self._policies, self._results]
         for array, saved in zip(arrays, state["arrays"], strict=True):
             array[: len(saved)] = saved
 
@@ -106,11 +116,10 @@ class Learner:
     def _batch(self, window: Window) -> tuple[Tensor, Tensor, Tensor]:
         """Planes, policies and results of random positions, each seen in one of the ways to see its board."""
         game = self.game
-        states, policies, results = window.draw(self.config.batch_size, self._rng)
-        planes = observed(game, states)
+        planes, policies, results = window.draw(self.config.batch_size, self._rng)
         if self._turned:
-            views = self._rng.integers(len(game.cells), size=len(states))
-            flat = planes.reshape(len(states), len(game.planes), -1)
+            views = self._rng.integers(len(game.cells), size=len(planes))
+            flat = planes.reshape(len(planes), len(game.planes), -1)
             planes = np.take_along_axis(flat, game.cells[views][:, None], 2).reshape(planes.shape)
             policies = np.take_along_axis(policies, game.actions[views], 1)
         device = self.config.device

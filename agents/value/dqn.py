@@ -100,6 +100,7 @@ _BREAKOUT = Config(
     learning_rate=1e-4,
     learning_rate_end=1e-5,
     bound_targets=False,
+    dtype="bfloat16",
 )
 # 500,000 steps after those that fill the memory. The book's pictures are not the lighter of two frames, and of every
 # 160 rows and columns it keeps 84 as they are; its episodes all start alike.

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from supervised.training.errors import UserError
+
 CGROUP = Path("/sys/fs/cgroup")  # where a container's limit stands
 
 
@@ -16,3 +18,17 @@ def available_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = CGROU
     if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":
         free = min(free, int(text) - int(used.read_text()))
     return free
+
+
+def require_memory(name: str, count: int, size: int, what: str, remedy: str = "") -> None:
+    """Refuse what would not fit: ``count`` rows of ``size`` bytes, as the setting ``name`` asks for.
+
+    Raises:
+        UserError: they take more than is free; it says how many would fit.
+    """
+    needed, free, gib = count * size, available_memory(), 2**30
+    if needed > free:
+        raise UserError(
+            f"{name}={count}: its {what} take {needed / gib:.1f} GiB, and {free / gib:.1f} GiB are free; "
+            f"use at most {free // size}{remedy}"
+        )

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from agents import frames
 from agents.replay import Replay
 from agents.rollout import Transitions
 from agents.sum_tree import SumTree
 from agents.transforms import FrameStack
+from supervised.training import memory
 from supervised.training.checkpoint import ChunkLog
 from supervised.training.errors import UserError
 from supervised.training.memory import available_memory
@@ -166,14 +166,14 @@ def test_a_memory_survives_its_checkpoints(tmp_path: Path, priority_exponent: fl
     copy.load_state_dict(states[-1])
     for one, other in zip(kept, copy.sample(50, np.random.default_rng(9)), strict=True):
         np.testing.assert_array_equal(one, other)
-    for memory in (replay, copy):
+    for restored in (replay, copy):
         played = Game(4)
         for _ in range(61):
             played.step()
-        memory.load_state_dict(states[-1])
+        restored.load_state_dict(states[-1])
         for _ in range(10):
-            memory.add(played.step())
-    for one, other in zip(*(memory.sample(50, np.random.default_rng(9)) for memory in (replay, copy)), strict=True):
+            restored.add(played.step())
+    for one, other in zip(*(one.sample(50, np.random.default_rng(9)) for one in (replay, copy)), strict=True):
         np.testing.assert_array_equal(one, other)
     make(60, tmp_path, **options).load_state_dict(states[-2])  # type: ignore[arg-type]  # the one before is there, too
 
@@ -189,7 +189,7 @@ def test_a_checkpoint_is_written_in_files_of_bounded_size(tmp_path: Path, monkey
 def test_bad_sizes_are_refused_before_anything_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="replay_size=8: use at least 9"):
         make(8)
-    monkeypatch.setattr(frames, "available_memory", lambda: 2**30)
+    monkeypatch.setattr(memory, "available_memory", lambda: 2**30)
     with pytest.raises(UserError, match=r"replay_size=1000000000: its observations take 3\.7 GiB, and 1\.0 GiB"):
         make(10**9)
     with pytest.raises(ValueError, match="none of them complete"):

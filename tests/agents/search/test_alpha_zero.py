@@ -20,6 +20,7 @@ from agents.search.network import PolicyValueNetwork, evaluator
 from agents.search.self_play import Playing, Positions, Searching, SelfPlay, draw
 from agents.search.solver import perfect
 from envs.board import game
+from supervised.training import memory
 from supervised.training.errors import UserError
 from supervised.training.run import Interrupted, Run
 
@@ -189,11 +190,18 @@ def test_actions_are_drawn_from_the_policy_alone() -> None:
 def test_the_window_forgets_the_oldest() -> None:
     window = alpha_zero.Window(dataclasses.replace(SMALL, window=3, batch_size=2), TIC_TAC_TOE)
     for number in range(5):
-        state = np.full((1, 4), number)
-        window.add([Positions(state, np.zeros((1, 9), np.float32), np.full(1, number, np.float32))])
+        window.add([Positions(TIC_TAC_TOE.start[None], np.zeros((1, 9), np.float32), np.full(1, number, np.float32))])
     assert len(window) == 3
     _, _, results = window.draw(100, np.random.default_rng(0))
     assert set(results.tolist()) == {2, 3, 4}
+
+
+def test_a_window_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_memory", lambda: 2**30)
+    config = dataclasses.replace(SMALL, window=100_000_000, total_steps=100_000_000)
+    told = r"^window=100000000: its positions take \d+\.\d GiB, and 1.0 GiB are free; use at most \d+$"
+    with pytest.raises(UserError, match=told):
+        alpha_zero.Window(config, TIC_TAC_TOE)
 
 
 def test_learns_tic_tac_toe() -> None:

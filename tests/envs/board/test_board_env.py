@@ -229,6 +229,8 @@ def test_bad_positions(position: Any, told: str) -> None:
     ("keywords", "told"),
     [
         ({"game": "ludo"}, "game 'ludo': use one of tic_tac_toe, connect_four"),
+        ({"game": "othello", "size": 6.0}, "size 6.0 of othello: use a whole number"),
+        ({"game": "go", "komi": "x"}, "komi 'x' of go: use a number"),
         ({"game": "othello", "size": 7}, "size 7: use 4, 6, 8"),
         ({"side": "white"}, "side='white': use one of random, first, second"),
         ({"opponent": "mcts"}, "opponent='mcts': give a callable"),
