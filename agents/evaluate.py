@@ -4,8 +4,9 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import methodcaller
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,15 +18,23 @@ from agents.evaluation import Player, Policy, evaluate, playground
 from agents.opponents import board_game, is_name
 from agents.registry import find
 from agents.rollout import make_lanes
-from agents.settings import FIRST_EVALUATION_SEED, from_json
+from agents.settings import FIRST_EVALUATION_SEED, Keywords, from_json
 from agents.zoo import locate, outputs
 from supervised.training.checkpoint import atomic_write
 from supervised.training.doors import SMOKE, Rules, door, parse
 from supervised.training.errors import UserError, require, writing
 from supervised.training.run import read_config, read_finished, read_state
-from supervised.training.statistics import judge, requirement
+from supervised.training.statistics import METRICS, judge, requirement
 
 PROG = "python -m agents.evaluate"
+#: what ``--require`` knows: statistics of returns, and what evaluations of some environments tell besides
+JUDGED: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
+    **METRICS,
+    **{
+        name: methodcaller("get", name)
+        for name in ("laps", "wins", "draws", "losses", "score", "elo", "kept", "converted")
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,8 @@ class Options:
     """The run's folder, or "zoo:NAME", an agent that comes with Skidpad; in board games also random, mcts:200, ..."""
     env: Annotated[str | None, tyro.conf.arg(metavar="ID")] = None
     """Evaluate on this environment instead of the one trained on (any Gymnasium id with the same spaces)."""
+    env_kwargs: Keywords = field(default_factory=dict)
+    """Keywords of the environment, as JSON, beside those the run was trained with: '{"size": 6}'."""
     opponent: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Of board games, who plays against the agent: random, mcts:2000, perfect, or a run (default: the run's own)."""
     opening: int = 0
@@ -71,7 +82,7 @@ def _main(arguments: list[str]) -> None:
     options = parse(Options, arguments, prog=PROG, description=description)
     require(options.episodes >= 1, "episodes", options.episodes, "use at least 1")
     require(options.seed >= 0, "seed", options.seed, "use 0 or more")
-    requirements = [requirement(text) for text in itertools.chain.from_iterable(options.require)]
+    requirements = [requirement(text, JUDGED) for text in itertools.chain.from_iterable(options.require)]
     episodes = min(options.episodes, 1) if SMOKE else options.episodes
     agent, env, kwargs, origin = player(options)
 
@@ -125,9 +136,9 @@ def player(options: Options) -> tuple[Policy, Any, dict[str, Any], dict[str, Any
     if by_name := is_name(options.run):
         from agents.search.evaluation import contestant
 
-        agent, env, kwargs = contestant(options.run, options.env)
+        agent, env, kwargs = contestant(options.run, options.env, options.env_kwargs)
     else:
-        agent, env, kwargs = load(options.run, options.env)
+        agent, env, kwargs = load(options.run, options.env, options.env_kwargs)
     if options.simulations is not None:
         require(hasattr(agent, "simulations"), "simulations", options.simulations, f"{options.run} has no such setting")
         most = getattr(agent, "most_simulations", 0)
@@ -149,23 +160,26 @@ def player(options: Options) -> tuple[Policy, Any, dict[str, Any], dict[str, Any
     return agent, env, kwargs, {"algorithm": read_config(run)["algorithm"], "training": read_finished(run)}
 
 
-def load(run: str | Path, env: str | None = None) -> tuple[Policy, Any, dict[str, Any]]:
+def load(
+    run: str | Path, env: str | None = None, env_kwargs: Mapping[str, Any] | None = None
+) -> tuple[Policy, Any, dict[str, Any]]:
     """The trained agent of a run's newest checkpoint, its environment (or ``env`` instead) and keywords.
 
     Args:
         run: a run's folder, or "zoo:NAME".
+        env_kwargs: keywords beside those it was trained with.
 
     Raises:
         UserError: no run or checkpoint there, or an environment whose spaces the agent was not trained for.
     """
-    run = locate(run)
+    name, run = run, locate(run)
     record = read_config(run)
     algorithm = find(record["algorithm"])
     config = from_json(algorithm.config, record["config"])
     trained_on, target = config.env, env or config.env
-    kwargs = {**(config.env_kwargs if target == trained_on else {}), **config.own_kwargs}
+    kwargs = {**(config.env_kwargs if target == trained_on else {}), **(env_kwargs or {}), **config.own_kwargs}
     if config.own_kwargs and board_game(target, {}) is None:
-        raise UserError(f"{run} plays board games, and {target} is none: leave --env out")
+        raise UserError(f"{name} plays board games, and {target} is none: leave --env out")
     batch = make_lanes(target, 1, kwargs)
     agent = algorithm.agent(config, batch.single_observation_space, batch.single_action_space)
     batch.close()

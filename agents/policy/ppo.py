@@ -77,6 +77,22 @@ _MEMORY = Config(
     evaluate_every=25_000,
 )
 
+# ends once as good as RL Zoo's; later policies are not always better
+_LUNAR_LANDER = Config(
+    env="LunarLander-v3",
+    total_steps=4_000_000,
+    discount=0.999,
+    round_steps=512,
+    epochs=4,
+    minibatches=64,
+    gae_lambda=0.98,
+    learning_rate=3e-4,
+    entropy_coefficient=0.01,
+    evaluate_every=100_000,
+    evaluate_episodes=48,
+    stop_return=250.0,
+)
+
 PRESETS = {
     "default": Config(),
     # pictures are drawn roughly for training; Gymnasium's own serve as well. The whole picture, as its panel shows the
@@ -124,17 +140,20 @@ PRESETS = {
         normalize_rewards=True,
         evaluate_every=0,
     ),
-    "lunar-lander": Config(
-        env="LunarLander-v3",
-        total_steps=2_000_000,
+    "lunar-lander": _LUNAR_LANDER,
+    "lunar-lander-continuous": dataclasses.replace(_LUNAR_LANDER, env_kwargs={"continuous": True}, stop_return=270.9),
+    "bipedal-walker": Config(
+        env="BipedalWalker-v3",
+        total_steps=5_000_000,
+        lanes=32,
         discount=0.999,
         round_steps=512,
-        epochs=4,
         minibatches=64,
-        gae_lambda=0.98,
         learning_rate=3e-4,
-        entropy_coefficient=0.01,
-        evaluate_every=0,
+        normalize_observations=True,
+        normalize_rewards=True,
+        evaluate_every=250_000,
+        evaluate_episodes=48,
     ),
     # Schulman et al. 2017, with twice the lanes, and larger steps for half the frames
     "breakout": Config(

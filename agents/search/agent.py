@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.opponents import board_game
-from agents.rollout import making
+from agents.rollout import make_lanes, making
 from agents.search.matches import Player, Tally, play_match
 from agents.search.network import PolicyValueNetwork, evaluator
 from agents.search.self_play import MOST_SIMULATIONS, Evaluate, Plan, Search, Searching, draw
@@ -32,10 +32,11 @@ def game_of(config: Config) -> Game:
     """The game of a configuration's environment.
 
     Raises:
-        UserError: it is no board game.
+        UserError: it is no board game, or its environment does not take the keywords.
     """
     with making(config.env):
         game = board_game(config.env, config.env_kwargs)
+    make_lanes(config.env, 1, config.env_kwargs).close()  # which refuses what the game alone would not miss
     if game is None:
         games = [name for name, spec in gym.registry.items() if "BoardGame" in str(spec.entry_point)]
         raise UserError(f"alpha-zero plays board games, and {config.env} is none: use one of {', '.join(games)}")
@@ -86,13 +87,18 @@ class Agent:
         return draw(policies, self._rng)
 
     def policies(self, states: NDArray[np.int64]) -> NDArray[np.float32]:
-        """What the agent thinks of every action ``(batch, n_actions)``: shares of visits, or the network's policy."""
+        """What the agent thinks of every action ``(batch, n_actions)``: shares of visits, or the network's policy.
+
+        Raises:
+            ValueError: positions of another game or board.
+        """
         if self.simulations == 0:
             return masked_policy(self.game, states, self._ready())
         return self.plan(states).policies
 
     def plan(self, states: NDArray[np.int64]) -> Plan:
-        """A search of every position ``(batch, words)``."""
+        """A search of every position ``(batch, words)``; ValueError as of `policies`."""
+        self.game.check(states)
         how = Searching(self.simulations, self.config.exploration)
         if self._search is None or self._search.how != how or self._search.lanes != len(states):
             self._search = Search(self.game, len(states), how)
@@ -134,14 +140,25 @@ class Agent:
         return {"network": self.network.state_dict(), "rng": generator_state(self._rng)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state_dict`."""
-        self.network.load_state_dict(state["network"])
+        """Continue from `state_dict`.
+
+        Raises:
+            UserError: it is of another network, or of one for another game or board.
+        """
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError as error:
+            options = "".join(f", {name} {value}" for name, value in self.game.options.items())
+            size = f"{self.config.blocks} blocks of {self.config.filters} filters"
+            remedy = "give weights that were trained for it"
+            raise UserError(f"the weights do not fit {self.game.name}{options} with {size}: {remedy}") from error
         set_generator_state(self._rng, state["rng"])
         self._evaluate = None
 
 
 def masked_policy(game: Game, states: NDArray[np.int64], evaluate: Evaluate) -> NDArray[np.float32]:
     """The network's policy over legal actions ``(batch, n_actions)``."""
+    game.check(states)
     logits, _ = evaluate(observed(game, states))
     legal = np.empty((len(states), game.n_actions), np.bool_)
     game.runnable(legal_all)(game.rules.legal, np.ascontiguousarray(states), legal)

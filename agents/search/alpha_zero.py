@@ -43,7 +43,7 @@ class Config(Common):
 
     env: str = "skidpad/ConnectFour-v0"
     """Board game: the id of its environment; keywords such as size go into env_kwargs."""
-    total_steps: int = 2_000_000
+    total_steps: int = 600_000
     """Positions of self-play, of all games together; never exceeded."""
     lanes: int = 256
     """Games played at once; every call of the network evaluates a leaf of each."""
@@ -82,9 +82,9 @@ class Config(Common):
     """Decay of weights (AdamW's), in the place of the paper's c |theta|^2."""
     symmetries: bool | None = None
     """Learn from every position in one of the ways to see its board, drawn each time; None: where the game has any."""
-    blocks: int = 5
+    blocks: int = 4
     """Residual blocks of the network."""
-    filters: int = 64
+    filters: int = 32
     """Filters of its convolutions."""
     play_simulations: int = 200
     """Simulations of a move of the trained agent (by PUCT, without noise); 0: the policy alone."""
@@ -129,7 +129,7 @@ class Config(Common):
         require(self.total_steps >= self.lanes, "total_steps", self.total_steps, room)
 
 
-_BOARD = Config(random_plies=8, blocks=4, filters=32, dtype="bfloat16", checkpoint_every=25_000)
+_BOARD = Config(random_plies=8, dtype="bfloat16", checkpoint_every=25_000)
 
 PRESETS = {
     "default": Config(),
@@ -141,10 +141,9 @@ PRESETS = {
         temperature_plies=9,
         window=50_000,
         blocks=2,
-        filters=32,
         evaluate_every=20_000,
     ),
-    "connect-four": replace(_BOARD, total_steps=600_000),
+    "connect-four": _BOARD,
     "othello": replace(_BOARD, env="skidpad/Othello-v0", env_kwargs={"size": 6}, total_steps=400_000),
     "go": replace(_BOARD, env="skidpad/Go-v0", env_kwargs={"size": 5}, total_steps=400_000),
 }
@@ -191,12 +190,14 @@ def train(config: Config, run: Run | None = None) -> Agent:
                 window.add(finished)
             before, step = step, step + rounds * config.lanes
             metrics = learner.learn(window, step - before, 1 - step / config.total_steps)
-            if crossed(before, step, config.evaluate_every):
+            last = step + config.lanes > config.total_steps
+            if crossed(before, step, config.evaluate_every) or (config.evaluate_every and last):
                 rating += agent.match(rival, step).elo()
                 rival = agent.weights()
                 metrics["elo"] = rating
             if crossed(before, step, config.log_every) or "elo" in metrics:
-                run.log(step, {**totals(groups), **metrics})
+                counts = totals(groups)
+                run.log(step, {**counts, **metrics}, {"games": int(counts["games"])})
             run.progress(step)
             run.checkpoint(step, state, config.checkpoint_every)
     run.finish(step, state)

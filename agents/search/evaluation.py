@@ -1,12 +1,14 @@
 """What an evaluation tells of board games: games and Elo, and what the perfect player says of moves."""
 
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.opponents import board_game, resolve
+from agents.rollout import make_lanes
 from agents.search import judging
 from agents.search.matches import Tally
 from agents.search.solver import perfect
@@ -29,23 +31,28 @@ class Contestant:
 
     def act(self, observations: NDArray[np.int64], deterministic: bool = False) -> NDArray[np.int64]:
         """Actions ``(batch,)`` in positions ``(batch, words)``; 0 where the game is over."""
-        return np.array([self._move(state) for state in observations])
+        different, which = np.unique(observations, axis=0, return_inverse=True)  # a batch may be filled up with copies
+        return np.array([self._move(state) for state in different])[which.reshape(-1)]
 
     def _move(self, state: NDArray[np.int64]) -> int:
         legal = self.game.legal(state)
         return self._opponent(state, legal, np.random.default_rng(zlib.crc32(state.tobytes()))) if legal.any() else 0
 
 
-def contestant(name: str, env: str | None) -> tuple[Any, Any, dict[str, Any]]:
+def contestant(name: str, env: str | None, env_kwargs: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
     """The agent of an opponent's name, the environment, and its keywords.
 
     Raises:
         UserError: no environment, or one that is no board game; no such opponent.
     """
-    game = None if env is None else board_game(env, {})
-    if game is None:
+    if env is None:
         raise UserError(f"{name} plays board games: name one, as --env skidpad/ConnectFour-v0")
-    return Contestant(name, game), env, {"observation": "state"}
+    kwargs = {**env_kwargs, "observation": "state"}
+    make_lanes(env, 1, env_kwargs).close()  # says what it does not know or take
+    game = board_game(env, kwargs)
+    if game is None:
+        raise UserError(f"{name} plays board games, and {env} is none: use such as skidpad/ConnectFour-v0")
+    return Contestant(name, game), env, kwargs
 
 
 def told(result: dict[str, Any], opponent: str) -> tuple[dict[str, Any], list[str]]:

@@ -68,6 +68,7 @@ class Game:
         read: a position of such a line; raises ValueError that names what is wrong.
         show: a position as a board of characters, rows separated by line breaks.
         move: an action as players write it.
+        constants: which numbers of a position are those of ``start`` in all of them, such as the size of the board.
         options: the keywords that `envs.board.game` took.
     """
 
@@ -85,6 +86,7 @@ class Game:
     read: Callable[[str], State]
     show: Callable[[State], str]
     move: Callable[[int], str]
+    constants: tuple[int, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -101,8 +103,20 @@ class Game:
         """A compiled function that calls these rules, or its Python source where they are not compiled."""
         return kernel if self.compiled else kernel.py_func
 
+    def check(self, states: NDArray[np.int64]) -> None:
+        """Compiled rules trust what they are given: refuse positions ``(..., words)`` of another game or board.
+
+        Raises:
+            ValueError: they are not this game's.
+        """
+        fits = states.dtype == np.int64 and states.shape[-1:] == self.start.shape
+        if not fits or (states[..., list(self.constants)] != self.start[list(self.constants)]).any():
+            options = "".join(f", {name} {value}" for name, value in self.options.items())
+            raise ValueError(f"position {states.dtype} {states.shape} of another game: this is {self.name}{options}")
+
     def legal(self, state: State) -> NDArray[np.bool_]:
-        """Which actions are legal ``(n_actions,)``; none after the end."""
+        """Which actions are legal ``(n_actions,)``; none after the end. As all here it raises as `check` does."""
+        self.check(state)
         mask = np.empty(self.n_actions, np.bool_)
         self.rules.legal(state, mask)
         return mask
@@ -124,11 +138,13 @@ class Game:
 
     def outcome(self, state: State) -> int | None:
         """1, 0 or -1: won, drawn or lost by the mover; None while the game goes on."""
+        self.check(state)
         value = int(self.rules.outcome(state))
         return None if value == ONGOING else value
 
     def observe(self, state: State) -> NDArray[np.int8]:
         """The observation ``(planes, rows, columns)`` of the mover."""
+        self.check(state)
         out = np.empty((len(self.planes), self.rows, self.columns), np.int8)
         self.rules.observe(state, out)
         return out

@@ -428,4 +428,5 @@ def go(size: int = 9, komi: float = 7.5) -> Game:
         read=lambda text: read(text, start),
         show=lambda state: show_board(board(state)),
         move=lambda action: _move_name(action, size),
+        constants=(SIZE, TWICE_KOMI),
     )

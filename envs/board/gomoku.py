@@ -178,4 +178,5 @@ def gomoku(size: int = 15, line: int = 5) -> Game:
         read=lambda text: read(text, size, line),
         show=lambda state: show_board(board(state)),
         move=lambda action: cell_name(action, size, size),
+        constants=(SIZE, LINE),
     )

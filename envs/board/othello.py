@@ -210,4 +210,5 @@ def othello(size: int = 8) -> Game:
         read=lambda text: read(text, size),
         show=lambda state: show_board(board(state)),
         move=lambda action: "pass" if action == size * size else f"{chr(ord('a') + action % size)}{action // size + 1}",
+        constants=(SIZE,),
     )

@@ -172,8 +172,11 @@ class Run:
         self._last_log = (step, record["seconds"])
         return record["state"]
 
-    def log(self, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
+    def log(self, step: int, metrics: Mapping[str, SupportsFloat], counts: Mapping[str, int] | None = None) -> None:
         """Write a line of metrics, NaN and infinities as null, and one of timing.
+
+        Args:
+            counts: what the run has done so far, ``{"games": 20}``; timing tells how much of it in a second of all.
 
         Raises `UserError` when the disk is full; what was logged before stays whole.
         """
@@ -187,6 +190,7 @@ class Run:
         seconds = self.seconds
         rate = (step - last_step) / max(seconds - last_seconds, 1e-9)
         timing = {"step": step, "seconds": round(seconds, 6), "steps_per_second": round(rate, 3)}
+        timing |= {f"{name}_per_second": round(count / max(seconds, 1e-9), 3) for name, count in (counts or {}).items()}
         self._append("timing.jsonl", timing)
         self._last_log = (step, seconds)
         with writing(self.folder / "tensorboard"):

@@ -20,6 +20,7 @@ from agents.search.network import PolicyValueNetwork, evaluator
 from agents.search.self_play import Playing, Positions, Searching, SelfPlay, draw
 from agents.search.solver import perfect
 from envs.board import game
+from envs.board.env import BoardGame
 from supervised.training import memory
 from supervised.training.errors import UserError
 from supervised.training.run import Interrupted, Run
@@ -348,6 +349,22 @@ def test_evaluation_tells_games_elo_and_moves(trained: Path, capsys: pytest.Capt
     assert first == second
 
 
+def test_requirements_of_games(trained: Path, capsys: pytest.CaptureFixture) -> None:
+    command = [str(trained), "--opponent", "random", "--episodes", "4", "--simulations", "0", "--require"]
+    evaluate.main([*command, "score>=0", "losses<=4"])
+    with pytest.raises(SystemExit) as stop:
+        evaluate.main([*command, "kept>=0"])  # which nobody asked for
+    assert stop.value.code == 1
+
+
+def test_games_a_second_are_told(trained: Path) -> None:
+    """And the last network is matched, whatever the steps."""
+    timing = [json.loads(line) for line in (trained / "timing.jsonl").read_text().splitlines()]
+    metrics = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert timing[-1]["games_per_second"] == pytest.approx(metrics[-1]["games"] / timing[-1]["seconds"], abs=1e-3)
+    assert "elo" in metrics[-1] and metrics[-1]["step"] == 288
+
+
 def test_a_run_is_an_opponent(trained: Path, capsys: pytest.CaptureFixture) -> None:
     command = [str(trained), "--opponent", str(trained), "--episodes", "8", "--simulations", "0"]
     different = []
@@ -367,8 +384,13 @@ def test_players_by_name_are_evaluated_too(
     assert "mcts:50 on skidpad/TicTacToe-v0, 10 episodes" in capsys.readouterr().out
     result = json.loads((tmp_path / "runs" / "mcts-50" / "evaluation.json").read_text())
     assert result["algorithm"] == "mcts:50" and result["losses"] == 0 and result["kept"] > 0.8
+    keywords = ["--env-kwargs", '{"size": 5, "line": 4}']
+    evaluate.main(["mcts:20", "--env", "skidpad/Gomoku-v0", *keywords, "--episodes", "2"])
     message = "error: perfect plays board games: name one, as --env skidpad/ConnectFour-v0"
     assert refused(evaluate.main, "perfect") == message
+    message = "error: mcts:5 plays board games, and CartPole-v1 is none: use such as skidpad/ConnectFour-v0"
+    assert refused(evaluate.main, "mcts:5", "--env", "CartPole-v1") == message
+    assert "Nope" in refused(evaluate.main, "mcts:5", "--env", "skidpad/Nope-v0")
     assert "leave out --opponent" in refused(evaluate.main, "zoo:cart-pole-ppo", "--positions", "3")
 
 
@@ -413,6 +435,9 @@ def test_other_environments_are_refused(tmp_path: Path, refused: Callable[..., s
     message = refused(train.main, "alpha-zero", "--env", "skidpad/CartPole-v1", "--run-dir", tmp_path / "run")
     assert "alpha-zero plays board games, and skidpad/CartPole-v1 is none: use one of skidpad/" in message
     assert not (tmp_path / "run").exists()
+    misspelt = ["--env", "skidpad/Othello-v0", "--env-kwargs", '{"siz": 6}', "--run-dir", tmp_path / "run"]
+    assert "siz" in refused(train.main, "alpha-zero", *misspelt)
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_agent_of_another_board_is_refused(tmp_path: Path) -> None:
@@ -425,3 +450,18 @@ def test_an_agent_of_another_board_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         resolve(str(other), game("othello"))
     assert str(caught.value) == f"opponent {other}: it plays othello {{'size': 6}}, not othello {{'size': 8}}"
+    agent = evaluate.load(other)[0]
+    for simulations in (0, 2):
+        agent.simulations = simulations
+        with pytest.raises(ValueError, match=r"^position int64 \(1, 4\) of another game: this is othello, size 6$"):
+            agent.act(game("othello").start[None])
+    large = alpha_zero.Agent.of(dataclasses.replace(agent.config, env_kwargs={"size": 8}), game("othello"))
+    with pytest.raises(UserError, match="^the weights do not fit othello, size 8 with 1 blocks of 8 filters: give"):
+        large.load_state_dict(agent.state_dict())
+
+
+def test_an_opponent_of_another_board_is_refused() -> None:
+    """Compiled rules would write past a smaller board's arrays."""
+    env = BoardGame(4, game="gomoku", opponent=resolve("mcts:5", game("gomoku", size=9)), side="second")
+    with pytest.raises(ValueError, match=r"^position int64 \(\d+,\) of another game: this is gomoku, size 9, line 5$"):
+        env.reset(seed=0)
