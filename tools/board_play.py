@@ -10,23 +10,26 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from agents.opponents import Thinker, Thought, resolve
 from agents.rollout import make_lanes
 from envs.board import GAMES
-from envs.board.drawing import CELL, MARGIN, NOTE, TOP, draw, names
+from envs.board.drawing import CELL, MARGIN, NOTE, PAPER, TOP, draw, names
 from envs.board.env import BoardGame, Opponent
 from envs.board.game import DRAW, PLIES, WIN, Game, State
 from supervised.training.doors import SMOKE
-from supervised.training.errors import UserError
+from supervised.training.errors import UserError, require
 from tools.window import WIDTH, Window
 
 MOST_SHOWN = 9  # moves of which it is told what was thought of them
 LOWEST, HIGHEST = 440, 700  # pixels: smaller pictures are enlarged in the window, larger ones reduced
 FRAME = 3  # pixels of the frame around what moved last
+NOTE_SIZE, LEAST_NOTE_SIZE = 15, 11  # pixels of a note's letters: on a picture of its own size, and on reduced ones
+PAD = 2  # pixels of a note's paper around its letters
 LINE_LENGTH = 105  # characters for which the window has room
 FRAMES_PER_SECOND = 30
+WORDS = ("undo", "hint", "quit")  # what can be written besides moves, in full or their first letters
 #: what the first and the second player have, in the window and in the terminal, where it is not black and white stones
 COLOURS = {"tic_tac_toe": ("blue", "red"), "connect_four": ("yellow", "red")}
 LETTERS = {
@@ -102,8 +105,19 @@ class Session:
         """The legal actions by how they are written."""
         return {self.game.move(action): action for action in np.flatnonzero(self.game.legal(self.state)).tolist()}
 
+    def meant(self, text: str) -> str:
+        """The move or word that a text stands for: small letters and capitals are the same, "u" is "undo".
+
+        A text that is a legal move as it is written, or that stands for nothing, is returned as it is.
+        """
+        legal, letters = self.legal(), text.lower()
+        if text in legal or not text:
+            return text
+        found = [move for move in legal if move.lower() == letters] or [w for w in WORDS if w.startswith(letters)]
+        return found[0] if found else text
+
     def do(self, text: str) -> None:
-        """Do what the person writes: play a move, "undo" or "hint".
+        """Do what the person means: play a move, "undo" or "hint".
 
         Raises:
             ValueError: it cannot be done.
@@ -175,8 +189,9 @@ def play(what: str, env: str, kwargs: Mapping[str, Any], side: str, terminal: bo
         seed: of the opponent's random numbers; None: others every time.
 
     Raises:
-        UserError: no board game, or no such opponent of it; no display for a window.
+        UserError: no board game, or no such opponent of it; a negative seed; no display for a window.
     """
+    require(seed is None or seed >= 0, "seed", seed, "use 0 or more")
     game = game_of(env, kwargs)
     name = Path(what).name if Path(what).exists() else what
     session = Session(game, resolve(what, game), name, int(side == "second"), np.random.default_rng(seed))
@@ -241,7 +256,7 @@ def in_terminal(session: Session) -> None:
     yours, order = sides[session.person], ("first", "second")[session.person]
     example = next(iter(session.legal()))
     print(f"{session.title}: you have {yours} and move {order}.")
-    print(f"Write a move such as {example}, {session.words}, hint or quit.")
+    print(f"Write a move such as {example}, {session.words}, hint or quit (u, h, q for short; capitals or not).")
     shown: State | None = None
     try:
         while session.result is None:
@@ -253,7 +268,7 @@ def in_terminal(session: Session) -> None:
             if shown is not session.state:
                 shown = session.state
                 print(board_text(game, shown))
-            text = input(f"your move ({yours}): ").strip()
+            text = session.meant(input(f"your move ({yours}): ").strip())
             if text == "quit":
                 break
             try:
@@ -279,6 +294,51 @@ def table(session: Session) -> list[str]:
 
 
 # The window.
+
+
+def short(count: int) -> str:
+    """A count in at most four characters: "950", "1.2k", "12k"."""
+    for unit, letter in ((10**6, "M"), (10**3, "k")):
+        if count >= unit:
+            digits = 1 if count < 9.95 * unit else 0
+            return f"{count / unit:.{digits}f}{letter}"
+    return str(count)
+
+
+def is_cell(game: Game, action: int) -> bool:
+    """Whether an action is a cell, in which its note is written; of Connect Four the actions are columns."""
+    cells = game.rows * game.columns
+    return action < cells and game.n_actions in (cells, cells + 1)
+
+
+def noted(session: Session) -> dict[int, str]:
+    """Visits and value of the moves that were visited most, as they are drawn."""
+    game, notes = session.game, session.notes()
+    if not session.is_hint and game.name != "connect_four":
+        notes = notes[1:]  # the others: where it played is a stone
+    if game.n_actions > game.rows * game.columns + 1:  # they have no cells, and are told in a line
+        notes = notes[:3]
+    texts: dict[int, str] = {}
+    for action, visits, _, value in notes:
+        between = "\n" if is_cell(game, action) or game.name == "connect_four" else " visits "
+        texts[action] = f"{short(visits)}{between}{value:+.2f}"
+    return texts
+
+
+def put_notes(image: Image.Image, game: Game, texts: Mapping[int, str], scale: float) -> None:
+    """Write into cells of a picture that was scaled.
+
+    Each note is on paper of its own, as a board's lines and colours hide letters, and no smaller on larger boards: on
+    Go's of 19 x 19 it could not be read.
+    """
+    pen = ImageDraw.Draw(image)
+    for action, text in texts.items():
+        row, column = divmod(action, game.columns)
+        place = (MARGIN + (column + 0.5) * CELL) * scale, (TOP + (row + 0.5) * CELL) * scale
+        how: dict[str, Any] = {"anchor": "mm", "align": "center", "font_size": max(LEAST_NOTE_SIZE, NOTE_SIZE * scale)}
+        left, top, right, bottom = pen.multiline_textbbox(place, text, spacing=PAD, **how)
+        pen.rounded_rectangle((left - PAD, top - PAD, right + PAD, bottom + PAD), PAD, PAPER)
+        pen.multiline_text(place, text, NOTE, spacing=PAD, **how)
 
 
 class InWindow:
@@ -321,6 +381,7 @@ class InWindow:
     def enter(self, text: str) -> bool:
         """Do what is written; returns whether the window stays open."""
         self.written = self.complaint = ""
+        text = self.session.meant(text)
         try:
             if text not in ("", "quit"):
                 self.session.do(text)
@@ -372,22 +433,16 @@ class InWindow:
         best = session.notes()[0]
         visits, whose = session.thought.visits.sum(), "your" if session.is_hint else "its"
         return [
-            f"{session.said} The move has {best.share:.0%} of {visits} visits, value {best.value:+.2f}.",
-            f"Pink: share of visits and value of {whose} moves ({session.scale()}).",
+            f"{session.said} The move has {best.visits} of {visits} visits, value {best.value:+.2f}.",
+            f"Pink: visits and value of {whose} moves ({session.scale()}).",
         ]
 
     def _draw(self) -> None:
         """The board, with a frame around what moved last, and what was thought of moves."""
         session, game = self.session, self.session.game
         self._drawn = session.state, session.thought
-        notes = session.notes()
-        if not session.is_hint and game.name != "connect_four":
-            notes = notes[1:]  # the others: where it played is a stone
-        between = "\n"
-        if game.n_actions > game.rows * game.columns + 1:  # they have no cells, and are told in a line
-            notes, between = notes[:3], " "
-        texts = {one.action: f"{one.share:.0%}{between}{one.value:+.2f}" for one in notes}
-        picture = draw(game, session.state, texts).copy()
+        texts = noted(session)
+        picture = draw(game, session.state, {one: text for one, text in texts.items() if not is_cell(game, one)}).copy()
         for row, column in moved(game, *session.states[-2:]) if session.moves else ():
             top, left = TOP + row * CELL, MARGIN + column * CELL
             cell = picture[top : top + CELL, left : left + CELL]
@@ -397,4 +452,6 @@ class InWindow:
         height, width = picture.shape[:2]
         self._scale = min(max(1, LOWEST / height), HIGHEST / height)
         size = round(width * self._scale), round(height * self._scale)
-        self._picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+        image = Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)
+        put_notes(image, game, {one: text for one, text in texts.items() if is_cell(game, one)}, self._scale)
+        self._picture = np.asarray(image)

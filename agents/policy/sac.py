@@ -78,7 +78,7 @@ PRESETS = {
     "mountain-car": Config(
         env="MountainCarContinuous-v0",
         transforms=("repeat:8",),
-        total_steps=6_000,
+        total_steps=15_000,
         discount=0.999,
         learning_starts=1_000,
         hidden=(64, 64),

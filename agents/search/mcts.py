@@ -45,8 +45,12 @@ from envs.board.game import (
     State,
 )
 from supervised.training.errors import require
+from supervised.training.memory import available_memory
 
+SIMULATIONS = 1_000  # of a search that is told neither how many nor how long
 MOST_SIMULATIONS = 10**9  # of a search: beyond it a tree takes more memory than machines have
+MOST_NODES = 2**31 - 1  # of a tree, whose nodes are numbered by int32
+FEW_NODES = 2**20  # with which a tree may do without a look at the memory, which takes as long as some simulations
 CHUNK = 64  # simulations between looks at the clock, at first
 
 # sqrt(ln n) and sqrt(1 / n), looked up where n is small, as it is at most nodes
@@ -203,8 +207,9 @@ class MCTS:
 
     Args:
         game: the rules.
-        simulations: of a search, those that an earlier one left in the tree not counted.
-        seconds: or how long a search takes; `simulations` is then the most there may be.
+        simulations: of a search, those that an earlier one left in the tree not counted; None: as many as `seconds`
+            and memory have room for, or 1,000 without `seconds`.
+        seconds: how long a search takes; `simulations`, if given, is then the most there may be.
         exploration: c of UCT; sqrt(2) suits values of 0 to 1, twice that -1 to 1.
         rave: visits after which a child's own mean counts as much as RAVE's, about; 0: no RAVE.
         threads: trees that are grown side by side.
@@ -212,19 +217,22 @@ class MCTS:
 
     Raises:
         UserError: a budget or number that cannot be.
+        ValueError: a seed that cannot be.
     """
 
     def __init__(
         self,
         game: Game,
         *,
-        simulations: int = 1_000,
+        simulations: int | None = None,
         seconds: float = math.inf,
         exploration: float = 2.0,
         rave: float = 0.0,
         threads: int = 1,
         seed: int = 0,
     ) -> None:
+        if simulations is None:
+            simulations = MOST_SIMULATIONS if seconds < math.inf else SIMULATIONS
         require(simulations >= 1, "simulations", simulations, "a search needs at least 1")
         require(simulations <= MOST_SIMULATIONS, "simulations", simulations, f"use at most {MOST_SIMULATIONS:,}")
         require(seconds > 0, "seconds", seconds, "use a positive number")
@@ -234,18 +242,23 @@ class MCTS:
         self.game, self.simulations, self.seconds = game, simulations, seconds
         self.exploration, self.rave = float(exploration), float(rave)
         self.rng = np.zeros((threads, lane_rng.STATE_WORDS), np.uint64)
+        lane_rng.seed_rows(self.rng[:1], [seed])
         others = np.random.SeedSequence(seed).generate_state(threads, np.uint64)[1:]
-        lane_rng.seed_rows(self.rng, [seed, *map(int, others)])
+        lane_rng.seed_rows(self.rng[1:], others)
         self._trees: list[Tree] = []
         self._root: State | None = None
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def search(self, state: State) -> Result:
-        """Search a position that is not over.
+        """Search a position ``(words,)`` that is not over; the result has fewer simulations where memory is used up.
 
         Raises:
-            ValueError: the game is over.
+            ValueError: the game is over, or the position is one of another game or board.
         """
+        self.game.check(state)
+        if state.shape != self.game.start.shape:
+            raise ValueError(f"position {state.dtype} {state.shape}: give a single one, {self.game.start.shape}")
+        state = np.ascontiguousarray(state)
         if self.game.outcome(state) is not None:
             raise ValueError(f"position {self.game.write(state)!r}: the game is over")
         self._go_to(state)
@@ -297,10 +310,20 @@ class MCTS:
             if now >= deadline:
                 break
             if made < wanted and tree.proven[0] == ONGOING:
-                self._trees[thread] = grown(tree, 2 * len(tree.parent) + self.game.n_actions)
+                capacity = 2 * len(tree.parent) + self.game.n_actions
+                if not self._fits(capacity):
+                    break
+                self._trees[thread] = grown(tree, capacity)
             elif now - began < 0.01:  # looks at the clock cost nothing to speak of
                 chunk *= 2
         return done
+
+    def _fits(self, capacity: int) -> bool:
+        """Whether there is memory for a tree of so many nodes, and as much for every other thread's."""
+        if capacity <= FEW_NODES:
+            return True
+        node = sum(field.itemsize for field in self._trees[0][:-1])
+        return capacity <= MOST_NODES and capacity * node * len(self.rng) <= available_memory()
 
     def _result(self, simulations: int) -> Result:
         visits = np.zeros(self.game.n_actions, np.int64)

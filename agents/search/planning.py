@@ -10,7 +10,7 @@ The lanes draw their own random numbers, so that the search does not know what t
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from agents.rollout import make_lanes
 from envs.batched import Array, BatchedEnv
+from envs.board.env import BoardGame
+from envs.finite import FiniteEnv
 from supervised.training.errors import UserError, require
 
 State = Mapping[str, Array]  # of one lane, the rows of `BatchedEnv.state_dict`
@@ -72,6 +74,8 @@ class Planner:
         require(lanes >= 1, "lanes", lanes, "use at least 1")
         require(horizon >= 0, "horizon", horizon, "use 0 or more")
         require(0 <= discount <= 1, "discount", discount, "use a number from 0 to 1")
+        require(exploration >= 0, "exploration", exploration, "use 0 or more")
+        require(seed >= 0, "seed", seed, "use 0 or more")
         batch = make_lanes(env, lanes, env_kwargs or {}, autoreset_mode=AutoresetMode.DISABLED)
         if not isinstance(batch, BatchedEnv):
             raise UserError(f"{env} cannot be put back into an earlier state: plan in an environment of Skidpad's")
@@ -79,7 +83,7 @@ class Planner:
             raise UserError(f"{env} has actions {batch.single_action_space}: a search needs a finite number")
         self.n_actions = int(batch.single_action_space.n)
         self.simulations, self.horizon, self.discount, self.exploration = simulations, horizon, discount, exploration
-        self._batch, self._rng = batch, np.random.default_rng(seed)
+        self._env, self._batch, self._rng = env, batch, np.random.default_rng(seed)
         batch.reset(seed=seed)
         self._low, self._high = math.inf, -math.inf  # of the returns seen in a search
         self.root = Node(None)
@@ -89,8 +93,12 @@ class Planner:
 
         Args:
             state: ``state_dict()`` of a single environment, or of a batch of one lane.
+
+        Raises:
+            ValueError: the episode is over; or the state is one of another environment or board, as far as it tells:
+                where a state is but a number, such as a maze's, only one that there is not is refused.
         """
-        self.root = Node({name: array[0] for name, array in state.items()})
+        self.root = Node(self._checked(state))
         self._low, self._high = math.inf, -math.inf
         left = self.simulations
         while left > 0:
@@ -105,6 +113,35 @@ class Planner:
     def act(self, state: State) -> int:
         """The most visited action of a search."""
         return int(self.plan(state).argmax())
+
+    def _checked(self, state: State) -> dict[str, Array]:
+        """The rows of a state that this environment can be put into and go on from; ValueError as of `plan`."""
+        batch, no_state = self._batch, f"no state of {self._env}:"
+        needed = batch.state_dict()
+        if needed.keys() != state.keys():
+            raise ValueError(f"{no_state} it has the fields {sorted(state)}, not {sorted(needed)}")
+        rows: dict[str, Array] = {}
+        for name, lanes in needed.items():
+            array, shape = np.asarray(state[name]), (1, *lanes.shape[1:])
+            # what is no field of the batch, as Atari's tape, may be of another length
+            same = array.shape == shape if name in batch.fields else array.shape[:1] == (1,) and array.ndim == lanes.ndim
+            if not same or array.dtype != lanes.dtype:
+                raise ValueError(f"{no_state} field {name} is {array.dtype} {array.shape}, not {lanes.dtype} {shape}")
+            rows[name] = array[0].copy()
+        over = bool(rows["done"])
+        if over and rows["elapsed"] == 0:  # a batch that resets by itself: the episode before was
+            over = False
+            rows.update(dict.fromkeys(("done", "terminated", "truncated"), np.array(False)))
+        if isinstance(batch, FiniteEnv):
+            number, states = int(rows["state"]), batch.mdp.n_states
+            if not 0 <= number < states:
+                raise ValueError(f"{no_state} state {number}, of 0 to {states - 1}")
+            over |= bool(batch.mdp.terminal[number])
+        if isinstance(batch, BoardGame):
+            over |= batch.game.outcome(rows["state"]) is not None
+        if over:
+            raise ValueError("the episode is over: reset the environment first")
+        return rows
 
     def _simulate(self, count: int) -> None:
         """So many simulations side by side."""
@@ -145,11 +182,10 @@ class Planner:
         """Step to the leaves, and on at random; returns what follows on each leaf ``(paths,)``."""
         batch, lanes = self._batch, range(len(paths))
         arrays = batch.state_dict()
-        for lane, path in enumerate(paths):
-            before = path[-2] if len(path) > 1 else path[-1]
-            assert before.state is not None
-            for name in arrays.keys() - {"rng"}:
-                arrays[name][lane] = before.state[name]
+        before = [path[-2].state if len(path) > 1 else path[-1].state for path in paths]
+        for name in arrays.keys() - {"rng"}:
+            rows = [state[name] for state in before if state is not None]
+            arrays[name] = stacked([*rows, *arrays[name][len(rows) :]])
         batch.load_state_dict(arrays)
         actions = np.zeros(batch.num_envs, np.int64)
         actions[: len(paths)] = [path[-1].action for path in paths]
@@ -178,3 +214,11 @@ class Planner:
             node.done += 1
             value = node.reward + self.discount * value
             self._low, self._high = min(self._low, value), max(self._high, value)
+
+
+def stacked(rows: Sequence[Array]) -> Array:
+    """A field of all lanes; shorter rows are filled up, as Atari's tapes are as long as the longest of their batch."""
+    if len({row.shape for row in rows}) > 1:
+        width = max(map(len, rows))
+        rows = [np.pad(row, (0, width - len(row))) for row in rows]
+    return np.stack(rows)

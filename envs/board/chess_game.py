@@ -42,6 +42,7 @@ SIZE = 8
 CELLS = SIZE * SIZE
 LONGEST = 512
 FIFTY_MOVES = 100  # of the clock, in plies
+FIELDS = 6  # of a FEN: pieces, side to move, castling, en passant, clock, move
 CLOCK, REPEATED, PIECES, WHITE, BLACK, CASTLING, EN_PASSANT, HISTORY = 1, 2, 3, 9, 10, 11, 12, 13
 WORDS = HISTORY + FIFTY_MOVES
 KINDS = ("pawns", "knights", "bishops", "rooks", "queens", "kings")
@@ -222,6 +223,9 @@ def read(text: str) -> State:
     """The position of a FEN; raises ValueError where there can be none."""
     import chess
 
+    fields = len(text.split())
+    if fields != FIELDS:  # the library takes fewer, and leaves out castling without a word
+        raise ValueError(f"position {text!r}: {fields} fields, give {FIELDS} separated by blanks")
     try:
         board = chess.Board(text)
     except ValueError as error:

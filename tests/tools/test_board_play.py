@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from agents import train
-from agents.opponents import Thinker, resolve
+from agents.opponents import Thinker, Thought, resolve
 from envs.board import game
 from tools import board_play, play
-from tools.board_play import board_text, moved
+from tools.board_play import board_text, moved, noted, short
 from tools.window import Window
 
 TIC_TAC_TOE = ("--env", "skidpad/TicTacToe-v0")
@@ -56,6 +56,22 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return script
 
 
+def new_session(name: str, thought: Thought | None = None, **options: Any) -> board_play.Session:
+    """A game whose person moves next, after what an opponent thought of the move it would make."""
+    rules = game(name, **options)
+    session = board_play.Session(rules, lambda *_: 0, "nobody", 0, np.random.default_rng(0))
+    session.thought, session.is_hint = thought, True
+    return session
+
+
+def thought_of(visits: dict[int, int], n_actions: int) -> Thought:
+    """That of a search with these visits, of which every move but those visited most loses half of the games."""
+    counts = np.zeros(n_actions, np.int64)
+    counts[list(visits)] = list(visits.values())
+    values = np.where(counts == 0, np.nan, np.where(counts == counts.max(), 0.25, 0.0))
+    return Thought(int(counts.argmax()), counts, values)
+
+
 def table(printed: str) -> dict[str, tuple[int, float]]:
     """Visits and value of the moves that are told."""
     rows = re.findall(r"^ +(\w+) +(\d+) +\d+% +([+-][\d.]+)$", printed, re.MULTILINE)
@@ -93,6 +109,23 @@ def test_moves_that_cannot_be(terminal: Terminal) -> None:
     assert refused[0].endswith(": 'z9' is no legal move: use a3, b3, c3, a2, b2, c2, a1, b1, c1, undo, hint or quit")
     assert "'' is no legal move" in refused[1] and "'b2' is no legal move: use" in refused[2]
     assert printed.endswith(LEFT.format(2) + "\n"), "the game went on"
+
+
+def test_words_have_short_forms_and_letters_no_case(terminal: Terminal, scripted: Any) -> None:
+    scripted("c3", "c3", "c1")
+    printed = terminal("B2\nu\nA1\nUN\nB3\nH\nhi\nx\nhinted\n\nQ\n", "random", *TIC_TAC_TOE)
+    assert "undo, hint or quit (u, h, q for short; capitals or not)." in printed.splitlines()[1]
+    assert re.findall("Your move (..) is taken back", printed) == ["b2", "a1"]
+    assert printed.endswith(LEFT.format(2) + "\n"), "b3 was played"
+    assert printed.count("'hint': random does not search") == 2
+    assert re.findall("'(.*)' is no legal move", printed) == ["x", "hinted", ""]
+
+
+def test_a_move_comes_before_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = new_session("tic_tac_toe")
+    monkeypatch.setattr(session, "legal", lambda: {"h": 0, "P*5e": 1, "p*5e": 2})
+    meant = {"h": "h", "H": "h", "hi": "hint", "U": "undo", "p*5e": "p*5e", "P*5E": "P*5e", "h8": "h8", "": ""}
+    assert {text: session.meant(text) for text in meant} == meant
 
 
 def test_undo_takes_back_two_plies(terminal: Terminal, scripted: Any) -> None:
@@ -252,17 +285,59 @@ def test_a_game_in_the_window(by_hand: ByHand, scripted: Any) -> None:
     assert shown[0][-1] == "Click a column, or type a move, undo or hint and press Enter.    Esc: quit"
 
 
+@pytest.mark.parametrize(
+    ("count", "written"),
+    [(0, "0"), (999, "999"), (1000, "1.0k"), (1234, "1.2k"), (9949, "9.9k"), (9950, "10k"), (123_456, "123k")]
+    + [(1_234_567, "1.2M"), (23_000_000, "23M")],
+)
+def test_counts_are_short(count: int, written: str) -> None:
+    assert short(count) == written
+
+
+def test_visits_are_told_of_moves_that_have_some() -> None:
+    cells = new_session("go", thought_of({0: 4, 7: 1250, 360: 3, 361: 2}, 362), size=19)
+    assert noted(cells) == {7: "1.2k\n+0.25", 0: "4\n+0.00", 360: "3\n+0.00", 361: "2 visits +0.00"}, "the last: a pass"
+    columns = new_session("connect_four", thought_of({3: 40, 6: 1}, 7))
+    assert noted(columns) == {3: "40\n+0.25", 6: "1\n+0.00"}
+    many = new_session("go", thought_of(dict(zip(range(20), range(20, 0, -1), strict=True)), 26), size=5)
+    assert list(noted(many)) == list(range(board_play.MOST_SHOWN))
+    many.is_hint = False
+    assert list(noted(many)) == list(range(1, board_play.MOST_SHOWN)), "none where it has played"
+
+
+@pytest.mark.parametrize(("name", "size"), [("othello", 6), ("othello", 8), ("go", 9), ("go", 19), ("gomoku", 15)])
+def test_notes_are_written_on_paper_inside_of_their_cells(
+    monkeypatch: pytest.MonkeyPatch, name: str, size: int
+) -> None:
+    pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    thought = thought_of({0: 888_888, 1: 8888, size: 88}, game(name, size=size).n_actions)
+    plain = board_play.InWindow(new_session(name, size=size))
+    window = board_play.InWindow(new_session(name, thought, size=size))
+    window.window.close()
+    changed = np.argwhere((window._picture != plain._picture).any(axis=-1))
+    places = (changed + 0.5) / window._scale - (board_play.TOP, board_play.MARGIN)
+    cells, inside = np.divmod(places / board_play.CELL, 1)
+    assert {tuple(cell) for cell in cells.tolist()} == {(0, 0), (0, 1), (1, 0)}
+    on_the_edge = (inside < 0.01) | (inside > 0.99)
+    assert not on_the_edge.any(), "the widest has room"
+    colours = window._picture[tuple(changed.T)]
+    assert (colours == board_play.PAPER).all(axis=-1).mean() > 0.4, "letters stand on paper"
+
+
 def test_thoughts_in_the_window(by_hand: ByHand, monkeypatch: pytest.MonkeyPatch) -> None:
     notes: list[dict[int, str]] = []
-    draw = board_play.draw
-    monkeypatch.setattr(board_play, "draw", lambda game, state, texts: notes.append(texts) or draw(game, state, texts))
+    put = board_play.put_notes
+    monkeypatch.setattr(
+        board_play, "put_notes", lambda image, game, texts, scale: notes.append(texts) or put(image, game, texts, scale)
+    )
     shown = by_hand([click(360, 230), typed("hint"), typed("quit")], "mcts:100", *TIC_TAC_TOE, "--seed", "0")
     last = [lines[1:3] for lines in shown if "visits" in lines[1]]
-    assert re.fullmatch(r"mcts:100 played ..\. The move has \d+% of 100 visits, value [+-]\d.\d\d\.", last[0][0])
-    assert last[0][1] == "Pink: share of visits and value of its moves (value -1: mcts:100 loses, 1: it wins)."
+    assert re.fullmatch(r"mcts:100 played ..\. The move has \d+ of 100 visits, value [+-]\d.\d\d\.", last[0][0])
+    assert last[0][1] == "Pink: visits and value of its moves (value -1: mcts:100 loses, 1: it wins)."
     assert "mcts:100 would play" in last[1][0] and "your moves (value -1: you lose, 1: you win)" in last[1][1]
     assert [len(texts) for texts in notes] == [0, 0, 7, 7], "none in the cell where it has played"
-    assert 4 not in notes[2] and re.fullmatch(r"\d+%\n[+-]\d.\d\d", next(iter(notes[2].values())))
+    assert 4 not in notes[2] and re.fullmatch(r"\d+\n[+-]\d.\d\d", next(iter(notes[2].values())))
 
 
 def test_pieces_move_with_two_clicks(by_hand: ByHand, scripted: Any) -> None:
@@ -291,6 +366,8 @@ def test_mistakes_are_one_line(run: Path, refused: Callable[..., str], monkeypat
     assert "has no perfect player" in refuse("perfect", "--env", "skidpad/Othello-v0")
     assert "it plays tic_tac_toe, not connect_four" in refuse(run, *CONNECT_FOUR)
     assert "invalid choice" in refuse("random", *TIC_TAC_TOE, "--side", "third")
+    for where in ((), ("--terminal",)):
+        assert refuse("random", *TIC_TAC_TOE, "--seed", -1, *where).endswith("seed=-1: use 0 or more")
     for watched in (("--episode", 0), ("--video", "v.gif"), ("--verify",)):
         assert f"{run} is only watched here: --env," in refuse(run, "--terminal", *watched)
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):

@@ -496,6 +496,31 @@ def test_time_is_a_budget_too() -> None:
     assert MCTS(CONNECT_FOUR, simulations=10**9, seconds=1e-9).search(CONNECT_FOUR.start).simulations >= 1
 
 
+def test_time_alone_is_a_budget() -> None:
+    """The number of simulations is a bound where it is given, or nothing else is."""
+    state = CONNECT_FOUR.start
+    assert MCTS(CONNECT_FOUR).search(state).simulations == 1_000
+    start = time.perf_counter()
+    found = MCTS(CONNECT_FOUR, seconds=0.1).search(state)
+    assert 0.1 <= time.perf_counter() - start < 1
+    assert found.simulations == found.visits.sum() > 1_000
+    assert MCTS(CONNECT_FOUR, seconds=1e-9).search(state).simulations >= 1
+    assert MCTS(TIC_TAC_TOE, seconds=60.0).search(TIC_TAC_TOE.read("xx1/oo1/3 x")).outcome == WIN
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_search_ends_where_memory_does(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.search.mcts.FEW_NODES", 2**12)
+    monkeypatch.setattr("agents.search.mcts.available_memory", lambda: 10**6)  # bytes, 49 of them a node
+    player = MCTS(CONNECT_FOUR, seconds=60.0, threads=threads)
+    start = time.perf_counter()
+    found = player.search(CONNECT_FOUR.start)
+    assert time.perf_counter() - start < 5
+    assert 1_000 < found.simulations == found.visits.sum() < 10**6
+    again = player.search(CONNECT_FOUR.start)
+    assert again.visits.sum() == found.visits.sum() + again.simulations
+
+
 def test_looks_at_the_clock_change_nothing() -> None:
     by_number, by_time = (MCTS(CONNECT_FOUR, simulations=3000, seconds=seconds) for seconds in (math.inf, 1e9))
     np.testing.assert_equal(vars(by_time.search(CONNECT_FOUR.start)), vars(by_number.search(CONNECT_FOUR.start)))
@@ -558,6 +583,7 @@ def test_chess() -> None:
     ("keyword", "value", "remedy"),
     [
         ("simulations", 0, "a search needs at least 1"),
+        ("simulations", 10**9 + 1, "use at most 1,000,000,000"),
         ("seconds", 0.0, "use a positive number"),
         ("seconds", math.nan, "use a positive number"),
         ("exploration", -0.5, "use 0 or more"),
@@ -575,3 +601,40 @@ def test_after_the_end_there_is_nothing_to_search() -> None:
     won = TIC_TAC_TOE.read("xxx/oo1/3 o")
     with pytest.raises(ValueError, match="^position 'xxx/oo1/3 o': the game is over$"):
         MCTS(TIC_TAC_TOE).search(won)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_seeds_that_cannot_be(seed: int, threads: int) -> None:
+    with pytest.raises(ValueError, match=f"^seed {seed} is out of range: use an integer from 0 to 2\\^64 - 1$"):
+        MCTS(TIC_TAC_TOE, seed=seed, threads=threads)
+
+
+OTHELLO, SMALL = game("othello"), game("othello", size=6)
+
+
+@pytest.mark.parametrize(
+    ("rules", "state", "message"),
+    [
+        (TIC_TAC_TOE, GAMES[3].start, "position int64 (136,) of another game: this is tic_tac_toe"),
+        (OTHELLO, SMALL.start, "position int64 (4,) of another game: this is othello, size 8"),
+        (SMALL, OTHELLO.start, "position int64 (4,) of another game: this is othello, size 6"),
+        (OTHELLO, CONNECT_FOUR.start, "position int64 (4,) of another game: this is othello, size 8"),
+        (game("go"), GAMES[3].start, "position int64 (136,) of another game: this is go, size 9, komi 7.5"),
+        (OTHELLO, OTHELLO.start.astype(np.int32), "position int32 (4,) of another game: this is othello, size 8"),
+        (OTHELLO, OTHELLO.start[None], "position int64 (1, 4): give a single one, (4,)"),
+    ],
+)
+def test_positions_of_other_games(rules: Game, state: State, message: str) -> None:
+    player = MCTS(rules, simulations=20)
+    player.search(rules.start)
+    with pytest.raises(ValueError) as error:
+        player.search(state)
+    assert str(error.value) == message
+    assert player.search(rules.start).visits.sum() == 40, "the tree of before is still there"
+
+
+def test_positions_of_two_games_side_by_side_in_an_array() -> None:
+    """Compiled rules want a position without gaps; a view may have them."""
+    both = np.stack([CONNECT_FOUR.start, after(CONNECT_FOUR, "4")], axis=1)
+    assert MCTS(CONNECT_FOUR, simulations=20).search(both[:, 0]).visits.sum() == 20

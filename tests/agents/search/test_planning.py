@@ -1,11 +1,15 @@
 """Search for one player, in copies of the environment."""
 
+import math
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
 import envs  # noqa: F401 - registers the ids
 from agents.search.planning import Planner
+from envs.control.cart_pole import CartPole
 from supervised.training.errors import UserError
 
 
@@ -83,12 +87,40 @@ def test_returns_are_discounted_by_hand() -> None:
     assert left.visits == max(child.visits for child in planner.root.children.values())
 
 
+def test_games_of_atari() -> None:
+    """What was pressed is as long as its episode, and lanes are at different lengths; by the game itself."""
+    pytest.importorskip("ale_py", reason="needs the atari extra")
+    keywords = {"repeat_action_probability": 0.0}
+    env, step = (gym.make("skidpad/Atari-Breakout-v0", **keywords).unwrapped for _ in range(2))
+    env.reset(seed=0)
+    for moves in range(3):
+        state = env.state_dict()
+        planner = Planner("skidpad/Atari-Breakout-v0", keywords, simulations=10, lanes=4, horizon=3, seed=moves)
+        assert planner.plan(state).sum() == 10
+        checked = 0
+        for action, child in planner.root.children.items():
+            ways = [(child, [action]), *((below, [action, again]) for again, below in child.children.items())]
+            for node, actions in ways:
+                step.load_state_dict(state)
+                rewards = [step.step(one)[1] for one in actions]
+                assert node.state is not None and node.reward == rewards[-1]
+                reached, frames = step.state_dict(), int(node.state["frames"])
+                np.testing.assert_array_equal(node.state["pixels"], reached["pixels"][0])
+                np.testing.assert_array_equal(node.state["tape"][:frames], reached["tape"][0])
+                checked += 1
+        assert checked > 4
+        env.step(int(moves))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"simulations": 0}, "simulations=0: a search needs at least 1"),
         ({"horizon": -1}, "horizon=-1: use 0 or more"),
         ({"discount": 1.5}, "discount=1.5: use a number from 0 to 1"),
+        ({"exploration": -1.0}, "exploration=-1.0: use 0 or more"),
+        ({"exploration": math.nan}, "exploration=nan: use 0 or more"),
+        ({"seed": -1}, "seed=-1: use 0 or more"),
     ],
 )
 def test_numbers_that_cannot_be(arguments: dict, message: str) -> None:
@@ -102,3 +134,80 @@ def test_environments_that_cannot_be_searched() -> None:
         Planner("CartPole-v1")
     with pytest.raises(UserError, match="a search needs a finite number"):
         Planner("skidpad/CarRacing-v0")
+
+
+def test_after_the_end_there_is_nothing_to_plan() -> None:
+    env = gym.make("skidpad/CartPole-v1").unwrapped
+    env.reset(seed=0)
+    while not env.step(0)[2]:
+        pass
+    with pytest.raises(ValueError, match="^the episode is over: reset the environment first$"):
+        Planner("skidpad/CartPole-v1").plan(env.state_dict())
+    won = gym.make("skidpad/TicTacToe-v0", side="first").unwrapped
+    won.reset(seed=0)
+    state = won.state_dict()
+    state["state"][0] = won.game.read("xxx/oo1/3 o")  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="^the episode is over"):
+        Planner("skidpad/TicTacToe-v0").plan(state)
+
+
+def test_a_batch_that_resets_by_itself_is_at_a_start() -> None:
+    """It still tells of the episode before that it was over."""
+    batch = CartPole(num_envs=1)
+    batch.reset(seed=0)
+    while not batch.step(np.zeros(1, np.int64))[2][0]:
+        pass
+    state = batch.state_dict()
+    assert state["done"].all()
+    planner = Planner("skidpad/CartPole-v1", simulations=8, lanes=4)
+    planner.plan(state)
+    assert [child.reward for child in planner.root.children.values()] == [1.0, 1.0]
+    assert state["done"].all(), "what was given stays as it is"
+
+
+def state_of(env: str, **keywords: Any) -> dict[str, np.ndarray]:
+    """At the start."""
+    single = gym.make(env, **keywords).unwrapped
+    single.reset(seed=0)
+    return single.state_dict()
+
+
+def last_of(size: int) -> dict[str, np.ndarray]:
+    """The last state of a maze."""
+    maze = gym.make("skidpad/Maze-v0", size=(size, size)).unwrapped
+    maze.reset(seed=0)
+    return {**maze.state_dict(), "state": np.array([maze.mdp.n_states - 1])}  # type: ignore[attr-defined]
+
+
+def test_states_of_other_environments() -> None:
+    def refused(env: str, state: dict[str, np.ndarray], **keywords: Any) -> str:
+        planner = Planner(env, keywords, simulations=8, lanes=4)
+        with pytest.raises(ValueError) as caught:
+            planner.plan(state)
+        assert planner.plan(state_of(env, **keywords)).sum() == 8, "it goes on after a refusal"
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    pole, maze = "skidpad/CartPole-v1", "skidpad/Maze-v0"
+    assert refused(pole, state_of(maze)).startswith("no state of skidpad/CartPole-v1: it has the fields ['done', ")
+    assert refused(maze, state_of(pole)).startswith("no state of skidpad/Maze-v0: it has the fields ['done', ")
+    assert refused(pole, {}).startswith("no state of skidpad/CartPole-v1: it has the fields []")
+    assert refused(maze, last_of(9), size=(5, 5)) == "no state of skidpad/Maze-v0: state 48, of 0 to 16"
+    assert refused(maze, {**last_of(5), "state": np.array([-1])}, size=(5, 5)).endswith("state -1, of 0 to 16")
+    wide = {**state_of(pole), "x": np.zeros((1, 2))}
+    assert refused(pole, wide) == "no state of skidpad/CartPole-v1: field x is float64 (1, 2), not float64 (1,)"
+    single = {**state_of(pole), "x": np.zeros(1, np.float32)}
+    assert refused(pole, single) == "no state of skidpad/CartPole-v1: field x is float32 (1,), not float64 (1,)"
+    two = {name: np.repeat(array, 2, axis=0) for name, array in state_of(pole).items()}
+    assert "field elapsed is int64 (2,), not int64 (1,)" in refused(pole, two)
+    go = state_of("skidpad/Go-v0", size=5)
+    assert refused("skidpad/Go-v0", go, size=4).startswith("no state of skidpad/Go-v0: field state is int64 (1, 136)")
+    board = state_of("skidpad/Othello-v0", size=6)
+    assert refused("skidpad/Othello-v0", board) == "position int64 (4,) of another game: this is othello, size 8"
+
+
+def test_games_of_atari_are_told_apart() -> None:
+    pytest.importorskip("ale_py", reason="needs the atari extra")
+    planner = Planner("skidpad/Atari-Breakout-v0", simulations=2, lanes=2, horizon=0)
+    with pytest.raises(ValueError, match="Breakout did not come out as it was saved"):
+        planner.plan(state_of("skidpad/Atari-Pong-v0"))

@@ -117,26 +117,63 @@ def check_uniform(game: Game, state: State, rollouts: int) -> None:
     assert chisquare(counts[legal]).pvalue > 0.001, counts[legal]
 
 
-def check_peer(
-    game: Game, peer: Any, games: int, action_of: Callable[[int], int], board_of: Callable[[str], str]
-) -> None:
+def check_peer(game: Game, peer: Any, games: int, board_of: Callable[[str], str]) -> None:
     """Random games agree with those of OpenSpiel, state by state: mover, board, legal actions, result.
 
+    Thousands of games are worth more than what a state costs: each is asked only once for what is compared.
+
     Args:
-        peer: the game as ``pyspiel.load_game`` gives it.
-        action_of: our action of one of the peer's.
+        peer: the game as ``pyspiel.load_game`` gives it, whose actions have our numbers.
         board_of: the board as `Game.show` gives it, of the peer's state as text.
     """
-    for state, played in playthroughs(game, games):
-        if not played:
-            other = peer.new_initial_state()
-        else:
-            other.apply_action(next(action for action in other.legal_actions() if action_of(action) == played[-1]))
-        assert board_of(str(other)) == game.show(state)
-        assert sorted(map(action_of, other.legal_actions())) == np.flatnonzero(game.legal(state)).tolist()
-        outcome, mover = game.outcome(state), int(state[PLIES]) % 2
-        assert other.is_terminal() == (outcome is not None)
-        if outcome is None:
+    generator = np.random.default_rng(0)
+    for _ in range(games):
+        state, other = game.start.copy(), peer.new_initial_state()
+        while True:
+            legal, outcome, mover = np.flatnonzero(game.legal(state)).tolist(), game.outcome(state), state[PLIES] % 2
+            assert board_of(str(other)) == game.show(state)
+            assert other.legal_actions() == legal
+            assert other.is_terminal() == (outcome is not None)
+            if outcome is not None:
+                assert other.returns()[mover] == outcome
+                break
             assert other.current_player() == mover
-        else:
-            assert other.returns()[mover] == outcome
+            action = legal[generator.integers(len(legal))]
+            other.apply_action(action)
+            game.rules.play(state, action)
+
+
+def check_named_peer(
+    game: Game,
+    state: State,
+    other: Any,
+    first: int,
+    seed: int,
+    moves_of: Callable[[Any], dict[str, int]],
+    text_of: Callable[[str], list[str]],
+) -> int | None:
+    """A random game agrees with OpenSpiel's, state by state: position, legal moves, result; returns the mover's.
+
+    A game that is so long that we end it as drawn is compared up to there: OpenSpiel plays on.
+
+    Args:
+        state, other: where it begins, ours and the peer's.
+        first: the peer's number of the player of even plies.
+        moves_of: the peer's legal actions by how we write them.
+        text_of: what is compared of a position's text, ours and the peer's.
+    """
+    generator, state = np.random.default_rng(seed), state.copy()
+    while True:
+        outcome, legal = game.outcome(state), np.flatnonzero(game.legal(state)).tolist()
+        assert text_of(str(other)) == text_of(game.write(state))
+        if state[PLIES] == game.longest:
+            return outcome
+        assert other.is_terminal() == (outcome is not None), game.write(state)
+        if outcome is not None:
+            assert other.returns()[(first + state[PLIES]) % 2] == outcome
+            return outcome
+        theirs = moves_of(other)
+        assert sorted(map(game.move, legal)) == sorted(theirs), game.write(state)
+        action = legal[generator.integers(len(legal))]
+        other.apply_action(theirs[game.move(action)])
+        game.rules.play(state, action)

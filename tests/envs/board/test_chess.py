@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
+import checks
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ chess = pytest.importorskip("chess")
 KIWIPETE = "r3k2r/p1ppqpb1/bn2pnp1/3PN3/1p2P3/2N2Q1p/PPPBBPPP/R3K2R w KQkq - 0 1"
 ENDGAME = "8/2p5/3p4/KP5r/1R3p1k/8/4P1P1/8 w - - 0 1"
 PROMOTIONS = "n1n5/PPPk4/8/8/8/8/4Kppp/5N1N b - - 0 1"
+MATES = "7k/R7/1Q6/8/8/8/6PP/6K1 w - - 0 1"  # by many moves
 SHUFFLE = ["g1f3", "g8f6", "f3g1", "f6g8"]
 
 
@@ -72,10 +75,11 @@ def library_moves(board: "chess.Board") -> set[str]:
     return {move.uci().removesuffix("q") for move in board.legal_moves}
 
 
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("position", [chess.STARTING_FEN, KIWIPETE, PROMOTIONS])
-def test_random_games_are_those_of_the_library(game: Game, position: str) -> None:
+def test_random_games_are_those_of_the_library(game: Game, position: str, seed: int) -> None:
     state, board = game.read(position), chess.Board(position)
-    _, actions = random_game(game, state, seed=3)
+    _, actions = random_game(game, state, seed)
     for action in actions:
         assert game.write(state) == board.fen()
         assert game.outcome(state) is None
@@ -88,6 +92,33 @@ def test_random_games_are_those_of_the_library(game: Game, position: str) -> Non
     assert game.write(state) == board.fen()
     assert board.is_game_over() or board.is_repetition(3) or board.halfmove_clock == 100 or board.ply() == game.longest
     assert game.outcome(state) == (-1 if board.is_checkmate() else 0) and not game.legal(state).any()
+
+
+@pytest.mark.parametrize(
+    ("position", "games"), [(chess.STARTING_FEN, 20), (KIWIPETE, 15), (ENDGAME, 20), (PROMOTIONS, 20), (MATES, 50)]
+)
+def test_random_games_are_those_of_openspiel(game: Game, position: str, games: int) -> None:
+    pyspiel = pytest.importorskip("pyspiel")
+
+    def moves_of(peer: Any) -> dict[str, int]:
+        board = peer.board()
+        return {
+            pyspiel.chess.action_to_move(action, board).to_lan().removesuffix("q"): action
+            for action in peer.legal_actions()
+        }
+
+    def text_of(text: str) -> list[str]:
+        pieces, mover, castling, _, *numbers = text.split()  # en passant is told there though a pin forbids it
+        return [pieces, mover, castling, *numbers]
+
+    peer, white = pyspiel.load_game("chess"), 1
+    results = {
+        checks.check_named_peer(
+            game, game.read(position), peer.new_initial_state(position), white, seed, moves_of, text_of
+        )
+        for seed in range(games)
+    }
+    assert 0 in results and (position != MATES or -1 in results)
 
 
 def test_rollout_is_the_game_that_its_actions_tell(game: Game) -> None:
@@ -209,7 +240,10 @@ def test_show(game: Game) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "empty fen"),
+        ("", "0 fields, give 6"),
+        ("rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR", "1 fields, give 6 separated by blanks"),
+        ("rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0", "5 fields"),
+        (f"{chess.STARTING_FEN} 1", "7 fields"),
         ("8/8 w - - 0 1", "expected 8 rows"),
         ("8/8/8/8/8/8/8/8 w - - 0 1", "no_white_king, no_black_king"),
         ("4k3/8/8/8/8/8/4R3/4K3 w - - 0 1", "opposite_check"),

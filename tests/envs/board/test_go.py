@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import checks
 import numpy as np
 import pytest
 
@@ -223,7 +224,7 @@ def test_two_passes_in_a_row_end_the_game() -> None:
     assert game.outcome(state) == WIN
 
 
-@pytest.mark.parametrize(("size", "games"), [(2, 60), (3, 40), (4, 15), (5, 8)])
+@pytest.mark.parametrize(("size", "games"), [(2, 300), (3, 200), (4, 60), (5, 30)])
 def test_equals_plain_rules(size: int, games: int) -> None:
     game, forbidden = go(size, 0), 0
     for seed in range(games):
@@ -240,26 +241,31 @@ def test_equals_plain_rules(size: int, games: int) -> None:
     assert forbidden > 0 or size > 3
 
 
-def test_perft() -> None:
+@pytest.mark.parametrize(
+    ("size", "known", "depth"),
+    [
+        # by hand: 4 * 4 + 5 = 21; 12 pairs of stones with 3 plies each, 8 of a stone and a pass with 4, two passes 0
+        (2, [5, 21, 68], 8),
+        (3, [10, 9 * 9 + 10], 5),
+    ],
+)
+def test_perft(size: int, known: list[int], depth: int) -> None:
+    """As many sequences of plies as by the plain rules: on the board of 2 x 2 up to the end of all games."""
+
     def plain_lines(plain: PlainGo, depth: int) -> int:
-        if depth == 0:
-            return 1
+        if depth == 1:
+            return len(plain.legal())
         count = 0
         for action in plain.legal():
-            after = PlainGo(2, plain.cells, plain.plies)
+            after = PlainGo(size, plain.cells, plain.plies)
             after.boards, after.passes = list(plain.boards), plain.passes
             after.play(action)
             count += plain_lines(after, depth - 1)
         return count
 
-    def lines(game: Game, state: State, depth: int) -> int:
-        actions = np.flatnonzero(game.legal(state))
-        return len(actions) if depth == 1 else sum(lines(game, game.after(state, int(a)), depth - 1) for a in actions)
-
-    game = go(2)
-    # by hand: 4 * 4 + 5 = 21; 12 pairs of stones with 3 plies each, 8 of a stone and a pass with 4, two passes with 0
-    assert [lines(game, game.start, depth) for depth in (1, 2, 3)] == [5, 21, 68]
-    assert lines(game, game.start, 5) == plain_lines(PlainGo(2), 5)
+    counts, _ = checks.count(go(size), depth)
+    assert counts[: len(known)] == known
+    assert counts[-1] == plain_lines(PlainGo(size), depth)
 
 
 def test_plies_end_the_game() -> None:
@@ -388,7 +394,7 @@ def test_rollout_goes_on_from_a_ko_and_from_a_pass() -> None:
     assert [rollout(game, game.read(f"{quiet} {passes} -"), 0)[1] for passes in range(3)] == [[25, 25], [25], []]
 
 
-@pytest.mark.parametrize(("size", "games"), [(5, 40), (9, 20)])
+@pytest.mark.parametrize(("size", "games"), [(2, 300), (3, 300), (4, 300), (5, 300), (7, 50), (9, 40)])
 def test_equals_open_spiel(size: int, games: int) -> None:
     """State by state. OpenSpiel allows a stone that brings back a board, but ends the game there, as a draw: these
     stones are just those that are not legal here.

@@ -1,6 +1,8 @@
 """Gomoku: OpenSpiel and slow rules state by state, lines at the edges, and what holds for any game."""
 
 import functools
+import math
+import sys
 
 import checks
 import numpy as np
@@ -42,14 +44,34 @@ def test_slow_rules_agree(game: Game) -> None:
         )
 
 
-def test_openspiel_agrees(game: Game) -> None:
+@pytest.mark.parametrize(
+    ("size", "line", "games"), [(5, 3, 1000), (5, 5, 1000), (7, 4, 500), (15, 5, 150), (19, 6, 50)]
+)
+def test_openspiel_agrees(size: int, line: int, games: int) -> None:
     pyspiel = pytest.importorskip("pyspiel")
-    peer = pyspiel.load_game("gomoku", {"size": game.rows, "connect": int(game.start[LINE])})
+    peer = pyspiel.load_game("gomoku", {"size": size, "connect": line})
 
     def board(text: str) -> str:
         return "\n".join(text.split()[1:]).translate(str.maketrans("bw", "xo"))
 
-    checks.check_peer(game, peer, 150 // game.rows, int, board)
+    checks.check_peer(GAMES[size, line], peer, games, board)
+
+
+def test_counts_are_those_of_tic_tac_toe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of three on a board of 3 x 3, which is too small to be offered; the counts are published."""
+    monkeypatch.setattr(sys.modules["envs.board.gomoku"], "SMALLEST", 3)
+    paths, positions = checks.count(gomoku(3, 3), 10)
+    assert paths == [9, 72, 504, 3024, 15120, 54720, 148176, 200448, 127872, 0]
+    assert 1 + sum(positions) == 5478
+
+
+def test_counts_of_longer_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: x can have its line with the fifth ply, and every order of its three stones among those two of o."""
+    monkeypatch.setattr(sys.modules["envs.board.gomoku"], "SMALLEST", 4)
+    lines = 2 * 4 * 2 + 2 * 2 * 2  # along rows and columns, along diagonals
+    won = lines * math.perm(3) * math.perm(16 - 3, 2)
+    plies = [math.perm(16, depth) for depth in range(1, 7)]
+    assert checks.count(gomoku(4, 3), 6)[0] == [*plies[:5], plies[5] - won * (16 - 5)]
 
 
 def test_playthroughs(game: Game) -> None:

@@ -51,7 +51,7 @@ def test_pettingzoos_render_test(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pettingzoos_own_connect_four_agrees() -> None:
     """Turn by turn: what both agents see, rewards and ends; planes come last there."""
     ours, theirs, generator = aec(), pettingzoos_connect_four(), np.random.default_rng(0)
-    for _ in range(20):
+    for _ in range(200):
         ours.reset()
         theirs.reset()
         for agent in ours.agent_iter():
