@@ -123,9 +123,9 @@ class Planner:
         rows: dict[str, Array] = {}
         for name, lanes in needed.items():
             array, shape = np.asarray(state[name]), (1, *lanes.shape[1:])
+            same = array.dtype == lanes.dtype and array.ndim == lanes.ndim and len(array) == 1
             # what is no field of the batch, as Atari's tape, may be of another length
-            same = array.shape == shape if name in batch.fields else array.shape[:1] == (1,) and array.ndim == lanes.ndim
-            if not same or array.dtype != lanes.dtype:
+            if not same or (name in batch.fields and array.shape != shape):
                 raise ValueError(f"{no_state} field {name} is {array.dtype} {array.shape}, not {lanes.dtype} {shape}")
             rows[name] = array[0].copy()
         over = bool(rows["done"])
@@ -182,10 +182,10 @@ class Planner:
         """Step to the leaves, and on at random; returns what follows on each leaf ``(paths,)``."""
         batch, lanes = self._batch, range(len(paths))
         arrays = batch.state_dict()
-        before = [path[-2].state if len(path) > 1 else path[-1].state for path in paths]
+        before = [path[-2] if len(path) > 1 else path[-1] for path in paths]
+        before += [self.root] * (batch.num_envs - len(paths))  # lanes that nothing is made of
         for name in arrays.keys() - {"rng"}:
-            rows = [state[name] for state in before if state is not None]
-            arrays[name] = stacked([*rows, *arrays[name][len(rows) :]])
+            arrays[name] = stacked([node.state[name] for node in before if node.state is not None])
         batch.load_state_dict(arrays)
         actions = np.zeros(batch.num_envs, np.int64)
         actions[: len(paths)] = [path[-1].action for path in paths]

@@ -1,7 +1,7 @@
 """Tic-tac-toe: three in a row on a board of 3 x 3.
 
-A position is four numbers: the plies played, the stones of the mover and all stones as bits, and whether the player
-before the mover has three in a row. Bit ``3 * row + column`` is a cell, rows counted from the top.
+A position is three numbers: the plies played, and the stones of the mover and all stones as bits. Bit
+``3 * row + column`` is a cell, rows counted from the top.
 """
 
 import numpy as np
@@ -36,7 +36,7 @@ from envs.rng import integers
 
 SIZE = 3
 CELLS = SIZE * SIZE
-MOVER, STONES, OVER = 1, 2, 3  # of a position's numbers, after PLIES
+MOVER, STONES = 1, 2  # of a position's numbers, after PLIES
 _LINES = tuple(sum(1 << cell for cell in line) for line in (
     (0, 1, 2), (3, 4, 5), (6, 7, 8), (0, 3, 6), (1, 4, 7), (2, 5, 8), (0, 4, 8), (2, 4, 6),
 ))  # fmt: skip
@@ -54,24 +54,23 @@ def three_in_a_row(stones: int) -> bool:
 @njit(PLAY, cache=True, nogil=True)
 def play(state: State, action: int) -> None:
     """Put the mover's stone into a cell."""
-    other = state[STONES] ^ state[MOVER]
+    state[MOVER] ^= state[STONES]
     state[STONES] |= int64(1) << action
-    state[OVER] = three_in_a_row(state[STONES] ^ other)
-    state[MOVER] = other
     state[PLIES] += 1
 
 
 @njit(LEGAL, cache=True, nogil=True)
 def legal(state: State, out: Array) -> None:
     """Empty cells."""
+    over = three_in_a_row(state[STONES] ^ state[MOVER])
     for cell in range(CELLS):
-        out[cell] = state[OVER] == 0 and (state[STONES] >> cell) & 1 == 0
+        out[cell] = not over and (state[STONES] >> cell) & 1 == 0
 
 
 @njit(OUTCOME, cache=True, nogil=True)
 def outcome(state: State) -> int:
     """Lost when the other has three in a row, drawn on a full board."""
-    if state[OVER]:
+    if three_in_a_row(state[STONES] ^ state[MOVER]):
         return LOSS
     return DRAW if state[PLIES] == CELLS else ONGOING
 
@@ -113,10 +112,10 @@ def read(text: str) -> State:
     cells, x_moves, _ = read_position(text, SIZE, SIZE)
     plies = count_stones(text, cells, x_moves)
     x, o = (int((cells.ravel() == stone) @ (1 << np.arange(CELLS))) for stone in (1, 2))
-    mover, other = (x, o) if x_moves else (o, x)
+    mover = x if x_moves else o
     if three_in_a_row(mover):
         raise ValueError(f"position {text!r}: {'x' if x_moves else 'o'} has won already, and is to move")
-    return np.array([plies, mover, x | o, three_in_a_row(other)], np.int64)
+    return np.array([plies, mover, x | o], np.int64)
 
 
 def tic_tac_toe() -> Game:
@@ -128,7 +127,7 @@ def tic_tac_toe() -> Game:
         columns=SIZE,
         n_actions=CELLS,
         planes=("own stones", "the other's stones"),
-        start=np.zeros(4, np.int64),
+        start=np.zeros(3, np.int64),
         longest=CELLS,
         rules=Rules(play, legal, outcome, observe, rollout),
         cells=views,

@@ -2,7 +2,11 @@
 
 Both search by UCT with one random rollout a simulation, the same exploration constant and outcomes proven where they
 can be, on one core, and start every search anew. Rollouts of Go differ: ours leave the mover's eyes alone, OpenSpiel's
-take any legal move and mostly go on to the limit of plies.
+take any legal move. From the opening of 9 x 9 theirs take 120 plies on average, and one in six goes on to the limit
+of 162; ours take 111, and one in a thousand does.
+
+A search is the slower the larger its tree is, which the processor's caches do not hold. Two threads grow a tree each:
+both trees have as many simulations as that of the one thread.
 """
 
 from collections.abc import Callable, Iterator
@@ -56,8 +60,8 @@ def run() -> Iterator[Measurement]:
         yield Measurement(title, mine, other, "simulations/s", mine / other, goal, settings)
 
     simulations = 500 if SMOKE else THREADS_SIMULATIONS
-    searches = {str(threads): ours("connect_four", {}, simulations, threads) for threads in (THREADS, 1)}
+    searches = {str(threads): ours("connect_four", {}, threads * simulations, threads) for threads in (THREADS, 1)}
     mine, other = rates(searches).values()
-    settings = {"simulations": simulations, "exploration": EXPLORATION, "threads": THREADS}
+    settings = {"simulations of a thread": simulations, "exploration": EXPLORATION, "threads": THREADS}
     title = f"mcts, connect_four, {THREADS} threads, against 1"
     yield Measurement(title, mine, other, "simulations/s", mine / other, THREADS_GOAL, settings)

@@ -21,7 +21,7 @@ from supervised.training.errors import UserError
 TIC_TAC_TOE, CONNECT_FOUR = game("tic_tac_toe"), game("connect_four")
 GAMES = [TIC_TAC_TOE, CONNECT_FOUR, game("othello", size=6), game("go", size=5)]
 #: tic-tac-toe by plain Python functions
-IN_PYTHON = replace(TIC_TAC_TOE, rules=Rules._make(rule.py_func for rule in TIC_TAC_TOE.rules))  # type: ignore[attr-defined]
+IN_PYTHON = replace(TIC_TAC_TOE, rules=Rules._make(rule.py_func for rule in TIC_TAC_TOE.rules))  # type: ignore[union-attr]
 
 #: visits of the root's legal actions after 100 simulations with seed 0, and how many nodes there are
 GOLDEN: dict[str, tuple[list[int], int]] = {
