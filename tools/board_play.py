@@ -127,6 +127,8 @@ class Session:
             self._undo()
         elif not legal:
             raise ValueError(f"{text!r}: the game is over, only undo goes on")
+        elif not self.waits:  # keys may come faster than answers
+            raise ValueError(f"{text!r}: it is {self.name}'s turn")
         elif text == "hint":
             self._hint()
         elif text in legal:

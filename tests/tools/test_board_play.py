@@ -128,6 +128,15 @@ def test_a_move_comes_before_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {text: session.meant(text) for text in meant} == meant
 
 
+def test_nobody_moves_for_the_opponent() -> None:
+    session = board_play.Session(game("connect_four"), lambda *_: 0, "nobody", 0, np.random.default_rng(0))
+    session.do("4")
+    with pytest.raises(ValueError, match="^'5': it is nobody's turn$"):
+        session.do("5")
+    session.answer()
+    session.do("5")
+
+
 def test_undo_takes_back_two_plies(terminal: Terminal, scripted: Any) -> None:
     scripted("1", "2", "3")
     printed = terminal("4\n5\nundo\nundo\nundo\n6\n", "random", *CONNECT_FOUR)
