@@ -10,7 +10,7 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from supervised.training.errors import UserError, require
-from supervised.training.precision import DTYPES
+from supervised.training.precision import DTYPES, require_device
 
 FIRST_EVALUATION_SEED = 10_000  # training seeds lie below, evaluation seeds from here on
 VALIDATION_SEED = 8_000  # evaluations during training, which may decide when it ends
@@ -130,6 +130,7 @@ class Online(Acting):
         for name in ("lanes", "log_every"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
         require(0 <= self.discount <= 1, "discount", self.discount, "use a number from 0 to 1")
+        require_device(self.device)
         require(self.dtype in DTYPES, "dtype", self.dtype, f"use one of {', '.join(DTYPES)}")
         room = f"use at least one step of every lane ({self.lanes})"
         require(self.total_steps >= self.lanes, "total_steps", self.total_steps, room)

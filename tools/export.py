@@ -43,7 +43,7 @@ def export(options: Options) -> None:
         UserError: the run is no run or has not ended, or the folder is not empty.
     """
     run, out = locate(options.run), options.out
-    read_config(run)
+    algorithm = read_config(run)["algorithm"]
     finished = read_finished(run)
     if finished is None:
         raise UserError(f"{run} has not ended: train it to its end with agents.train --resume {run}")
@@ -55,7 +55,7 @@ def export(options: Options) -> None:
         for name in COPIED:
             if (run / name).exists():
                 shutil.copyfile(run / name, out / name)
-    save_checkpoint(out / "checkpoints", finished["step"], {"state": {"agent": agent}})
+    save_checkpoint(out / "checkpoints", finished["step"], {"algorithm": algorithm, "state": {"agent": agent}})
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     print(f"{out}: {size / 1e6:.2f} MB")
 

@@ -23,6 +23,8 @@ from tools.tables import markdown, rounded
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "measurements"
 #: what RL Zoo publishes for its agents, on the same environments but for their version
 PUBLISHED = FOLDER / "published.json"
+#: keywords with which an environment is still the one that RL Zoo publishes returns of
+COMPARABLE = {"repeat_action_probability", "stack"}
 PASSING = 25  # points of Breakout in training, which the book's agent is to pass
 
 
@@ -113,12 +115,16 @@ def overview() -> str:
         steps = int(np.median([one["step"] for one in trained]))
         minutes = rounded(np.median([one["seconds"] for one in trained]) / 60)
         numbers = map(rounded, (means.mean(), iqm(returns), *interval))
-        reference = published.get(first.env.removeprefix("skidpad/"), {}).get(algorithm, "")
+        config = preset(name, algorithm)
+        kwargs = config.env_kwargs if first.env == config.env else {}
+        env = f"`{first.env}`" + "".join(f", {key} {value}" for key, value in kwargs.items())
+        comparable = kwargs.keys() <= COMPARABLE
+        reference = published.get(first.env.removeprefix("skidpad/"), {}).get(algorithm, "") if comparable else ""
         seeds = f" --seeds {len(means)}" if len(means) > 1 else f" --seed {first.seed}" if first.seed else ""
         command = f"`python -m agents.train {algorithm} --preset {name}{seeds}`"
         protocol = first.result["protocol"].partition(", ")[2]
         amounts = (f"{steps:,}", f"{steps * frames(algorithm, name):,}", minutes)
-        rows.append((f"`{first.env}`", f"`{algorithm}`", *amounts, *numbers, reference, protocol, command))
+        rows.append((env, f"`{algorithm}`", *amounts, *numbers, reference, protocol, command))
     rows.sort(key=lambda row: str(row[0]).removeprefix("`skidpad/").strip("`"))
     head = ("environment", "algorithm", "steps", "frames", "minutes", "mean", "IQM", "95 % low", "high", "RL Zoo")
     return markdown((*head, "protocol", "command"), rows)
@@ -153,7 +159,7 @@ def training_curves() -> str:
     """Stored metrics ``curve-ALGORITHM-PRESET-sSEED.jsonl``: how well the latest 100 episodes of training went."""
     rows = []
     for path in sorted(FOLDER.glob("curve-*.jsonl")):
-        lines = [one for one in map(json.loads, path.read_text().splitlines()) if "episode_return" in one]
+        lines = [one for one in map(json.loads, path.read_text().splitlines()) if one.get("episode_return") is not None]
         best = max(lines, key=lambda one: one["episode_return"])
         passed = next((f"{one['step']:,}" for one in lines if one["episode_return"] > PASSING), "")
         algorithm, _, name = path.stem.removeprefix("curve-").partition("-")

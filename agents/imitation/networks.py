@@ -21,6 +21,7 @@ from agents.settings import VALIDATION_SEED, Common, EnvId, Keywords
 from agents.transforms import Transforms
 from supervised import backbones
 from supervised.training.errors import UserError, require
+from supervised.training.precision import require_device
 from supervised.training.seeding import generator_state, generators, seeded_modules, set_generator_state
 
 Array = NDArray[Any]
@@ -75,6 +76,7 @@ class Settings(Common):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_device(self.device)
         for name in ("epochs", "evaluate_episodes"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
         for name in ("weight_decay", "evaluate_every"):

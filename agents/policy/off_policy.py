@@ -69,6 +69,7 @@ class OffPolicySettings(Online):
         begin = f"learning would never begin; use less than total_steps ({self.total_steps})"
         require(self.learning_starts < self.total_steps, "learning_starts", self.learning_starts, begin)
         require(0 < self.tau <= 1, "tau", self.tau, "use a number above 0, and 1 at most (copies)")
+        require(self.dtype == "float32", "dtype", self.dtype, "these are small networks; matmul_precision is faster")
         known = f"use one of {', '.join(MATMUL_PRECISIONS)}"
         require(self.matmul_precision in MATMUL_PRECISIONS, "matmul_precision", self.matmul_precision, known)
 

@@ -143,7 +143,9 @@ PRESETS = {
         stop_return=-73.5,
     ),
     "lunar-lander": _LUNAR_LANDER,
-    "lunar-lander-continuous": dataclasses.replace(_LUNAR_LANDER, env_kwargs={"continuous": True}, stop_return=270.9),
+    "lunar-lander-continuous": dataclasses.replace(
+        _LUNAR_LANDER, env_kwargs={"continuous": True}, entropy_coefficient=0.0, stop_return=270.9
+    ),
     "bipedal-walker": Config(
         env="BipedalWalker-v3",
         total_steps=5_000_000,

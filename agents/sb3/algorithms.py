@@ -33,6 +33,9 @@ class Settings(Online):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.dtype == "float32", "dtype", self.dtype, "Stable-Baselines3 has float32 only")
+        for name in ("clip_rewards", "life_loss_ends"):
+            remedy = "Stable-Baselines3 learns from what the environment gives, leave it out"
+            require(not getattr(self, name), name, getattr(self, name), remedy)
         require(self.backbone in POLICIES, "backbone", self.backbone, f"use one of {', '.join(POLICIES)}")
         if self.activation not in ACTIVATIONS:
             raise UserError(f"unknown activation {self.activation!r}{suggest(self.activation, ACTIVATIONS)}")
@@ -176,6 +179,8 @@ class OffPolicy(Settings):
         for name in ("batch_size", "replay_size", "updates"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
         require(self.learning_starts >= 0, "learning_starts", self.learning_starts, "use 0 or more")
+        begin = f"learning would never begin; use less than total_steps ({self.total_steps})"
+        require(self.learning_starts < self.total_steps, "learning_starts", self.learning_starts, begin)
         steps = f"use a multiple of lanes ({self.lanes})"
         require(self.train_every >= 1 and self.train_every % self.lanes == 0, "train_every", self.train_every, steps)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.progress import Episodes
-from agents.rollout import Rollout, episode_seeds, make_lanes
+from agents.rollout import Rollout, episode_seeds, make_lanes, protocol
 from agents.transforms import action_repeat
 from supervised.backbones import MOST_COLOURS, image_shape
 from supervised.training.errors import UserError, require
@@ -60,6 +60,7 @@ class Lanes(VecEnv):
 
     Attributes:
         episodes: the latest that ended.
+        protocol: what makes scores comparable, where the environment says so.
         spaces: of single observations and actions, as the environment has them.
     """
 
@@ -77,6 +78,7 @@ class Lanes(VecEnv):
         if self._rollout.mode is AutoresetMode.NEXT_STEP:
             raise UserError(f"{env} spends steps on resets, which Stable-Baselines3 would learn from: use another mode")
         self.spaces = self._env.single_observation_space, self._env.single_action_space
+        self.protocol = protocol(self._env, self._rollout.stack)
         self._layout = Layout(self._rollout.space, self._env.single_action_space)
         self.episodes = Episodes()
         self._fresh = True  # no lane has moved since its first observation

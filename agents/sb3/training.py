@@ -85,6 +85,8 @@ def train(config: Settings, run: Run | None = None) -> Agent:
     run = run or Run.off()
     set_threads(config.threads)
     lanes = Lanes(config.env, config.lanes, config.env_kwargs, config.transforms, config.seed)
+    if text := lanes.protocol:
+        run.note(text)
     agent = Agent(config, *lanes.spaces)
     model = make_model(config, lanes)
     agent.policy = model.policy

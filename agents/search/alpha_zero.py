@@ -32,7 +32,7 @@ from agents.search.self_play import COUNTS, MOST_SIMULATIONS, Playing, Positions
 from agents.settings import Common
 from envs.board.game import Game
 from supervised.training.errors import require
-from supervised.training.precision import DTYPES
+from supervised.training.precision import DTYPES, require_device
 from supervised.training.run import Run
 from supervised.training.seeding import generators, set_threads
 
@@ -117,6 +117,7 @@ class Config(Common):
         for name in ("noise_fraction", "resign_checked"):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "use a number from 0 to 1")
         require(-1 <= self.resign_below < 1, "resign_below", self.resign_below, "use a number from -1 to below 1")
+        require_device(self.device)
         require(self.dtype in DTYPES, "dtype", self.dtype, f"use one of {', '.join(DTYPES)}")
         for name in ("simulations", "play_simulations"):
             most = f"use at most {MOST_SIMULATIONS:,}"

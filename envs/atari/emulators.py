@@ -4,6 +4,7 @@ Loading a game takes a seventh of a second, playing a frame a seventh of a milli
 away, and an episode does not load: it begins from one `Start` of the game, kept in the process.
 """
 
+import os
 import threading
 from functools import cache
 from typing import Any, NamedTuple
@@ -46,7 +47,7 @@ def take(game: str) -> Any:
     It has no randomness of its own: actions are not repeated, and memory starts with the same bytes.
 
     Raises:
-        gymnasium.error.DependencyNotInstalled: no ale-py.
+        gymnasium.error.DependencyNotInstalled: no ale-py, or it has no such game.
     """
     ale = load_ale()
     with _lock:
@@ -57,7 +58,15 @@ def take(game: str) -> Any:
     emulator = ale.ALEInterface()
     emulator.setInt("random_seed", 1)
     emulator.setFloat("repeat_action_probability", 0.0)
-    emulator.loadROM(roms.get_rom_path(game))
+    try:
+        path = roms.get_rom_path(game)
+    except OSError:
+        path = None
+    if path is None:
+        folder = os.environ.get("ALE_ROMS_DIR")
+        looked = f"in ALE_ROMS_DIR={folder}: unset it" if folder else "in ale-py: pip install 'skidpad[atari]'"
+        raise gym.error.DependencyNotInstalled(f"there is no {game} {looked}")
+    emulator.loadROM(path)
     return emulator
 
 

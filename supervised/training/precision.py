@@ -1,7 +1,10 @@
 """The arithmetic of networks: float32, or bfloat16 where processors multiply it faster (AMX, tensor cores)."""
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
+
+from supervised.training.errors import require
 
 if TYPE_CHECKING:  # torch is slow to import
     import torch
@@ -16,6 +19,21 @@ def autocast(device: "torch.device", dtype: str) -> AbstractContextManager[Any]:
     import torch
 
     return torch.autocast(device.type, getattr(torch, dtype))
+
+
+def require_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        UserError: neither "cpu", nor "cuda" (or "cuda:1") where torch has it.
+    """
+    known = re.fullmatch(r"cpu|cuda(:\d+)?", device)
+    require(known is not None, "device", device, "use cpu, cuda or cuda:1")
+    if device != "cpu":
+        import torch
+
+        here = torch.cuda.device_count() > int(device.partition(":")[2] or 0)
+        require(here, "device", device, "torch finds no such processor here, use cpu")
 
 
 def precision(device: "torch.device") -> "torch.dtype":

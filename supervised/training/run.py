@@ -162,6 +162,7 @@ class Run:
         nothing: dict[str, Any] = {"bytes": dict.fromkeys(LOGS, 0), "seconds": 0.0, "state": None}
         found = load_checkpoint(self.folder / "checkpoints", verify)
         step, record = found or (0, nothing)
+        _check_algorithm(self.folder, self.algorithm, record)
         with writing(self.folder):
             (self.folder / "finished.json").unlink(missing_ok=True)
             for name, file in self._files.items():
@@ -296,7 +297,7 @@ class Run:
             for file in self._files.values():
                 os.fsync(file)  # a power failure must not leave a log shorter than the checkpoint says
         lengths = {name: os.fstat(file).st_size for name, file in self._files.items()}
-        record = {"bytes": lengths, "seconds": self.seconds, "state": state()}
+        record = {"algorithm": self.algorithm, "bytes": lengths, "seconds": self.seconds, "state": state()}
         save_checkpoint(self.folder / "checkpoints", step, record)
         self._saved_step = step
 
@@ -381,12 +382,20 @@ def read_finished(folder: Path) -> dict[str, Any] | None:
 def read_state(folder: Path) -> dict[str, Any]:
     """Return the training state in a run's newest good checkpoint; the run may be training meanwhile.
 
-    Raises `UserError` when there is no checkpoint.
+    Raises `UserError` when there is no checkpoint, or it is another algorithm's.
     """
     found = load_checkpoint(folder / "checkpoints")
     if found is None:
         raise UserError(f"{folder} holds no checkpoint yet: train it, or give the folder of another run")
+    _check_algorithm(folder, read_config(folder)["algorithm"], found[1])
     return found[1]["state"]
+
+
+def _check_algorithm(folder: Path, algorithm: str, record: Mapping[str, Any]) -> None:
+    saved = record.get("algorithm", algorithm)  # checkpoints did not always say
+    if saved != algorithm:
+        remedy = "put back the run's own checkpoints"
+        raise UserError(f"{folder} is a run of {algorithm}, and its newest checkpoint one of {saved}: {remedy}")
 
 
 def _open_logs(folder: Path) -> dict[str, int]:

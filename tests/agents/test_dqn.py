@@ -180,6 +180,8 @@ def test_never_exceeds_its_budget(lanes: int) -> None:
         ({"loss": "hinge"}, "loss='hinge': use one of huber, squared"),
         ({"seed": 10_000}, "seed=10000: training seeds are 0 to 9999"),
         ({"total_steps": 2}, "total_steps=2: use at least one step of every lane"),
+        ({"learning_starts": 1500}, "learning_starts=1500: learning would never begin; use less than total_steps"),
+        ({"device": "gpu"}, "device='gpu': use cpu, cuda or cuda:1"),
     ],
 )
 def test_settings_out_of_range_are_named(change: dict, message: str) -> None:
@@ -198,6 +200,15 @@ def test_settings_out_of_range_are_named(change: dict, message: str) -> None:
 def test_what_does_not_fit_is_named(change: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         dqn.train(dataclasses.replace(SMALL, **change))
+
+
+def test_exploration_falls_from_its_start_to_its_end() -> None:
+    """And is never above the start, as the book's is before its first step (D-26)."""
+    book = dqn.PRESETS["book-ddqn"]
+    assert book.double and not dqn.PRESETS["book-dqn"].double  # D-25
+    config = dataclasses.replace(SMALL, epsilon_start=0.9, epsilon_end=0.1, epsilon_steps=100)
+    shares = [config.epsilon(step) for step in (-50, 0, 50, 100, 1000)]
+    assert shares == pytest.approx([0.9, 0.9, 0.5, 0.1, 0.1])
 
 
 def test_a_loss_that_is_not_finite_stops_training() -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -238,9 +239,14 @@ def test_bad_keywords(keywords: dict[str, Any], message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_unknown_games_and_a_missing_emulator_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_games_and_missing_emulators_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean skidpad/Atari-Breakout-v0"):
         make_lanes("skidpad/Atari-Brekout-v0", 1, {})
+    for folder in (tmp_path, tmp_path / "none"):  # without games
+        monkeypatch.setenv("ALE_ROMS_DIR", str(folder))
+        with pytest.raises(UserError, match=f"there is no tutankham in ALE_ROMS_DIR={folder}: unset it"):
+            make_lanes("skidpad/Atari-Tutankham-v0", 1, {})
+    monkeypatch.delenv("ALE_ROMS_DIR")
     monkeypatch.setitem(sys.modules, "ale_py", None)
     emulators.start.cache_clear()
     with pytest.raises(UserError, match=r"pip install 'skidpad\[atari\]'"):

@@ -392,6 +392,21 @@ def test_killed_before_the_first_checkpoint_starts_afresh(tmp_path: Path) -> Non
     run.close()
 
 
+def test_a_checkpoint_of_another_algorithm_is_refused(tmp_path: Path) -> None:
+    run = create(tmp_path / "run")
+    run.finish(1, lambda: {"w": 2})
+    run.close()
+    step, record = load_checkpoint(tmp_path / "run" / "checkpoints") or (0, {})
+    save_checkpoint(tmp_path / "run" / "checkpoints", 2, record | {"algorithm": "sarsa"})
+    told = rf"is a run of {record['algorithm']}, and its newest checkpoint one of sarsa: put back"
+    with pytest.raises(UserError, match=told):
+        read_state(tmp_path / "run")
+    run = Run.resume(tmp_path / "run", progress=False)
+    with pytest.raises(UserError, match=told):
+        run.restore()
+    run.close()
+
+
 def test_seconds_accumulate_over_resumes(tmp_path: Path) -> None:
     run = create(tmp_path / "run")
     run._clock -= 1000.0  # as if training had taken that long
@@ -551,7 +566,7 @@ def test_outer_record_of_a_checkpoint(tmp_path: Path) -> None:
     run.finish(1, lambda: {"w": 2})
     run.close()
     step, record = load_checkpoint(tmp_path / "run" / "checkpoints") or (0, {})
-    assert step == 1 and list(record) == ["bytes", "seconds", "state"] and record["state"] == {"w": 2}
+    assert step == 1 and list(record) == ["algorithm", "bytes", "seconds", "state"] and record["state"] == {"w": 2}
     assert record["bytes"]["metrics.jsonl"] == (tmp_path / "run" / "metrics.jsonl").stat().st_size
     save_checkpoint(tmp_path / "run" / "checkpoints", 2, record | {"state": {"w": 3}})
     assert read_state(tmp_path / "run") == {"w": 3}

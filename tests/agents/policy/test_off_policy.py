@@ -295,6 +295,7 @@ def test_seeds_decide_everything(module: ModuleType) -> None:
         (sac, {"learning_rate": -1.0}, "learning_rate=-1.0: use a positive number"),
         (sac, {"temperature": 0.0}, "temperature=0.0: use a positive number"),
         (sac, {"matmul_precision": "low"}, "matmul_precision='low': use one of highest, high, medium"),
+        (sac, {"dtype": "bfloat16"}, "dtype='bfloat16': these are small networks; matmul_precision is faster"),
         (td3, {"policy_delay": 0}, "policy_delay=0: use at least 1"),
         (td3, {"target_noise": -0.1}, "target_noise=-0.1: use 0 or more"),
     ],

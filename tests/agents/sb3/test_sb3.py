@@ -134,6 +134,8 @@ def test_resuming_goes_on_from_the_weights_and_says_so(name: str, tmp_path: Path
         ("sb3-dqn", ["--env", "Pendulum-v1"], "DQN needs actions in a Discrete, and Pendulum-v1 has Box"),
         ("sb3-sac", ["--env", "CartPole-v1"], "SAC needs actions in a Box, and CartPole-v1 has Discrete(2)"),
         ("sb3-ppo", ["--dtype", "bfloat16"], "dtype='bfloat16': Stable-Baselines3 has float32 only"),
+        ("sb3-a2c", ["--clip-rewards", "True"], "clip_rewards=True: Stable-Baselines3 learns from what"),
+        ("sb3-dqn", ["--learning-starts", "5000", "--total-steps", "2048"], "learning_starts=5000: learning would"),
         ("sb3-ppo", ["--backbone", "gru"], "backbone='gru': use one of mlp, nature_cnn"),
         ("sb3-ppo", ["--total-steps", "100"], "total_steps=100: use at least one round of 256 steps"),
         ("sb3-dqn", ["--lanes", "3"], "train_every=256: use a multiple of lanes (3)"),
