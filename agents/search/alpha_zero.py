@@ -43,7 +43,7 @@ class Config(Common):
 
     env: str = "skidpad/ConnectFour-v0"
     """Board game: the id of its environment; keywords such as size go into env_kwargs."""
-    total_steps: int = 600_000
+    total_steps: int = 1_200_000
     """Positions of self-play, of all games together; never exceeded."""
     lanes: int = 256
     """Games played at once; every call of the network evaluates a leaf of each."""
