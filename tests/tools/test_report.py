@@ -94,6 +94,7 @@ def test_results_of_policies_name_the_algorithm(root: Path) -> None:
 
 def test_the_overview_says_what_it_took_and_how_to_do_it_again(root: Path) -> None:
     store(root, "published", {"returns": {"CartPole-v1": {"ppo": 499.5}}})
+    store(root, "ppo-default-s0", evaluation(900.0))
     store(root, "ppo-memory-s0", evaluation(400.0, 500.0))
     store(root, "ppo-memory-s1", evaluation(480.0, 500.0))
     store(root, "ppo-car-racing-s3-gymnasium", {**evaluation(900.0), "protocol": "CarRacing-v3, 1 episodes, greedy"})
@@ -102,8 +103,10 @@ def test_the_overview_says_what_it_took_and_how_to_do_it_again(root: Path) -> No
     assert rows == [
         ["`CarRacing-v3`", "`ppo`", "12,000", "72,000", "0.6", "900.0", "900.0", "899.0", "901.0"]
         + ["", "1 episodes, greedy", f"{train} car-racing --seed 3`"],
-        ["`skidpad/CartPole-v1`", "`ppo`", "12,000", "12,000", "0.6", "470.0", "490.0", "450.0", "490.0"]
-        + ["499.5", "2 episodes, greedy", f"{train} memory --seeds 2`"],
+        ["`skidpad/CartPole-v1`", "`ppo`", "12,000", "12,000", "0.6", "900.0", "900.0", "899.0", "901.0"]
+        + ["499.5", "1 episodes, greedy", f"{train} default`"],
+        ["`skidpad/CartPole-v1`, velocities False", "`ppo`", "12,000", "12,000", "0.6", "470.0", "490.0", "450.0"]
+        + ["490.0", "", "2 episodes, greedy", f"{train} memory --seeds 2`"],
     ]
 
 

@@ -236,8 +236,8 @@ def test_a_resumed_run_ends_with_the_same_bits(threads: int, tmp_path: Path) -> 
     with create(tmp_path / "cut", config) as run, pytest.raises(Interrupted):
         log = run.log
 
-        def stop(step: int, metrics: Any) -> None:
-            log(step, metrics)
+        def stop(step: int, metrics: Any, counts: Any) -> None:
+            log(step, metrics, counts)
             if step > 300:
                 run._receive(15, None)
 
@@ -380,10 +380,10 @@ def test_players_by_name_are_evaluated_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, refused: Callable[..., str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    evaluate.main(["mcts:50", "--env", "skidpad/TicTacToe-v0", "--episodes", "10", "--positions", "1"])
-    assert "mcts:50 on skidpad/TicTacToe-v0, 10 episodes" in capsys.readouterr().out
-    result = json.loads((tmp_path / "runs" / "mcts-50" / "evaluation.json").read_text())
-    assert result["algorithm"] == "mcts:50" and result["losses"] == 0 and result["kept"] > 0.8
+    evaluate.main(["mcts:200", "--env", "skidpad/TicTacToe-v0", "--episodes", "10", "--positions", "1"])
+    assert "mcts:200 on skidpad/TicTacToe-v0, 10 episodes" in capsys.readouterr().out
+    result = json.loads((tmp_path / "runs" / "mcts-200" / "evaluation.json").read_text())
+    assert result["algorithm"] == "mcts:200" and result["losses"] == 0 and result["kept"] > 0.8
     keywords = ["--env-kwargs", '{"size": 5, "line": 4}']
     evaluate.main(["mcts:20", "--env", "skidpad/Gomoku-v0", *keywords, "--episodes", "2"])
     message = "error: perfect plays board games: name one, as --env skidpad/ConnectFour-v0"
