@@ -135,6 +135,11 @@ class Online(Acting):
         room = f"use at least one step of every lane ({self.lanes})"
         require(self.total_steps >= self.lanes, "total_steps", self.total_steps, room)
 
+    def require_beginning(self, learning_starts: int) -> None:
+        """Refuse what fills a replay memory for longer than the run lasts; raises UserError."""
+        begin = f"learning would never begin; use less than total_steps ({self.total_steps})"
+        require(learning_starts < self.total_steps, "learning_starts", learning_starts, begin)
+
 
 #: what learners have in common that train on Breakout; without sticky actions, as Mnih et al. 2015
 BREAKOUT: dict[str, Any] = {

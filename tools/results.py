@@ -123,7 +123,7 @@ def overview() -> str:
         seeds = f" --seeds {len(means)}" if len(means) > 1 else f" --seed {first.seed}" if first.seed else ""
         command = f"`python -m agents.train {algorithm} --preset {name}{seeds}`"
         protocol = first.result["protocol"].partition(", ")[2]
-        amounts = (f"{steps:,}", f"{steps * frames(algorithm, name):,}", minutes)
+        amounts = (f"{steps:,}", f"{steps * frames(config):,}", minutes)
         rows.append((env, f"`{algorithm}`", *amounts, *numbers, reference, protocol, command))
     rows.sort(key=lambda row: str(row[0]).removeprefix("`skidpad/").strip("`"))
     head = ("environment", "algorithm", "steps", "frames", "minutes", "mean", "IQM", "95 % low", "high", "RL Zoo")
@@ -172,9 +172,8 @@ def training_curves() -> str:
     return markdown((*head, "ends at step", "return then", "length then"), rows)
 
 
-def frames(algorithm: str, name: str) -> int:
+def frames(config: Any) -> int:
     """Frames of the simulator in one step of a preset: those that an action is held for, and that a step skips."""
-    config = preset(name, algorithm)
     env: Any = make_lanes(config.env, 1, config.env_kwargs)
     skipped = getattr(env.unwrapped, "frame_skip", 1)
     env.close()

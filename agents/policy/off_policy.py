@@ -66,8 +66,7 @@ class OffPolicySettings(Online):
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
         for name in ("learning_rate_end", "learning_starts"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
-        begin = f"learning would never begin; use less than total_steps ({self.total_steps})"
-        require(self.learning_starts < self.total_steps, "learning_starts", self.learning_starts, begin)
+        self.require_beginning(self.learning_starts)
         require(0 < self.tau <= 1, "tau", self.tau, "use a number above 0, and 1 at most (copies)")
         require(self.dtype == "float32", "dtype", self.dtype, "these are small networks; matmul_precision is faster")
         known = f"use one of {', '.join(MATMUL_PRECISIONS)}"

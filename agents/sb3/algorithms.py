@@ -179,8 +179,7 @@ class OffPolicy(Settings):
         for name in ("batch_size", "replay_size", "updates"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
         require(self.learning_starts >= 0, "learning_starts", self.learning_starts, "use 0 or more")
-        begin = f"learning would never begin; use less than total_steps ({self.total_steps})"
-        require(self.learning_starts < self.total_steps, "learning_starts", self.learning_starts, begin)
+        self.require_beginning(self.learning_starts)
         steps = f"use a multiple of lanes ({self.lanes})"
         require(self.train_every >= 1 and self.train_every % self.lanes == 0, "train_every", self.train_every, steps)
 

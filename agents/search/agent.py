@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.opponents import board_game
-from agents.rollout import make_lanes, making
+from agents.rollout import making
 from agents.search.matches import Player, Tally, play_match
 from agents.search.network import PolicyValueNetwork, evaluator
 from agents.search.self_play import MOST_SIMULATIONS, Evaluate, Plan, Search, Searching, draw
@@ -32,11 +32,10 @@ def game_of(config: Config) -> Game:
     """The game of a configuration's environment.
 
     Raises:
-        UserError: it is no board game, or its environment does not take the keywords.
+        UserError: it is no board game.
     """
     with making(config.env):
         game = board_game(config.env, config.env_kwargs)
-    make_lanes(config.env, 1, config.env_kwargs).close()  # which refuses what the game alone would not miss
     if game is None:
         games = [name for name, spec in gym.registry.items() if "BoardGame" in str(spec.entry_point)]
         raise UserError(f"alpha-zero plays board games, and {config.env} is none: use one of {', '.join(games)}")
@@ -148,10 +147,9 @@ class Agent:
         try:
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:
-            options = "".join(f", {name} {value}" for name, value in self.game.options.items())
             size = f"{self.config.blocks} blocks of {self.config.filters} filters"
             remedy = "give weights that were trained for it"
-            raise UserError(f"the weights do not fit {self.game.name}{options} with {size}: {remedy}") from error
+            raise UserError(f"the weights do not fit {self.game.title} with {size}: {remedy}") from error
         set_generator_state(self._rng, state["rng"])
         self._evaluate = None
 

@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 import torch
 
 from agents.progress import crossed
+from agents.rollout import make_lanes
 from agents.search.agent import Agent, game_of
 from agents.search.learning import Learner, Window
 from agents.search.pictures import draw_game
@@ -160,6 +161,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
     run = run or Run.off()
     set_threads(config.threads)
     game = game_of(config)
+    make_lanes(config.env, 1, config.env_kwargs).close()  # refuses keywords that the game alone would not miss
     agent = Agent.of(config, game)
     learner, window = Learner(config, agent), Window(config, game)
     groups = self_play(config, game)

@@ -78,8 +78,7 @@ class Config(ValueSettings):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
         for name in ("learning_starts", "target_every"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
-        begin = f"learning would never begin; use less than total_steps ({self.total_steps})"
-        require(self.learning_starts < self.total_steps, "learning_starts", self.learning_starts, begin)
+        self.require_beginning(self.learning_starts)
         for name in ("priority_exponent", "priority_weights"):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "use a number from 0 to 1")
 

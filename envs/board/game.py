@@ -99,6 +99,11 @@ class Game:
         """Whether its functions are compiled, or plain Python."""
         return hasattr(self.rules.play, "py_func")
 
+    @property
+    def title(self) -> str:
+        """Its name and keywords: "othello, size 6"."""
+        return self.name + "".join(f", {name} {value}" for name, value in self.options.items())
+
     def runnable(self, kernel: Any) -> Any:
         """A compiled function that calls these rules, or its Python source where they are not compiled."""
         return kernel if self.compiled else kernel.py_func
@@ -111,8 +116,7 @@ class Game:
         """
         fits = states.dtype == np.int64 and states.shape[-1:] == self.start.shape
         if not fits or (states[..., list(self.constants)] != self.start[list(self.constants)]).any():
-            options = "".join(f", {name} {value}" for name, value in self.options.items())
-            raise ValueError(f"position {states.dtype} {states.shape} of another game: this is {self.name}{options}")
+            raise ValueError(f"position {states.dtype} {states.shape} of another game: this is {self.title}")
 
     def legal(self, state: State) -> NDArray[np.bool_]:
         """Which actions are legal ``(n_actions,)``; none after the end. As all here it raises as `check` does."""
