@@ -1,24 +1,24 @@
 """Room for the observations of a replay memory: an array, or one compressed string of bytes for each."""
 
 import math
+import sys
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from supervised.training.errors import needs_extra
-from supervised.training.memory import require_memory
 
 Array = NDArray[Any]
 
+# The share that LZ4 leaves of a game's picture, at most. Of 84 x 84 gray pixels: Breakout 0.06, Seaquest 0.11, Space
+# Invaders 0.23, CarRacing 0.25, Ms. Pac-Man 0.26.
+SHRINKS_TO = 0.3
+OVERHEAD = sys.getsizeof(b"") + 8  # bytes of a string that are not its own, and the pointer to it
+
 
 class Frames(Protocol):
-    """Places for frames of one shape and type; ``nbytes`` is the memory they take."""
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes."""
-        ...
+    """Places for frames of one shape and type."""
 
     def put(self, places: Array, frames: Array) -> None:
         """Keep frames ``(n, *frame)`` at places ``(n,)``."""
@@ -34,7 +34,6 @@ class PlainFrames:
 
     def __init__(self, capacity: int, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         self._array = np.zeros((capacity, *shape), dtype)
-        self.nbytes = self._array.nbytes
 
     def put(self, places: Array, frames: Array) -> None:
         """See `Frames`."""
@@ -46,21 +45,18 @@ class PlainFrames:
 
 
 class CompressedFrames:
-    """`Frames` by LZ4: images with large even areas take a tenth of their size or less."""
+    """`Frames` by LZ4, for images with large even areas."""
 
     def __init__(self, capacity: int, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         with needs_extra("atari"):
             import lz4.block
         self._codec, self._shape, self._dtype = lz4.block, shape, np.dtype(dtype)
         self._packed: list[bytes] = [b""] * capacity
-        self.nbytes = 0
 
     def put(self, places: Array, frames: Array) -> None:
         """See `Frames`."""
         for place, frame in zip(places.tolist(), np.ascontiguousarray(frames), strict=True):
-            packed = self._codec.compress(frame)
-            self.nbytes += len(packed) - len(self._packed[place])
-            self._packed[place] = packed
+            self._packed[place] = self._codec.compress(frame)
 
     def get(self, places: Array) -> Array:
         """See `Frames`; a place that nothing was put at gives zeros."""
@@ -73,13 +69,11 @@ class CompressedFrames:
 
 
 def make_frames(capacity: int, shape: tuple[int, ...], dtype: DTypeLike, compress: bool) -> Frames:
-    """Room for ``capacity`` frames.
+    """Room for ``capacity`` frames."""
+    return (CompressedFrames if compress else PlainFrames)(capacity, shape, dtype)
 
-    Raises:
-        UserError: uncompressed they would not fit into the memory that is free.
-    """
-    if compress:
-        return CompressedFrames(capacity, shape, dtype)
+
+def frame_size(shape: tuple[int, ...], dtype: DTypeLike, compress: bool) -> int:
+    """Bytes that a frame takes; of a compressed one those that a game's picture takes at most."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    require_memory("replay_size", capacity, size, "observations", ", or compress_replay")
-    return PlainFrames(capacity, shape, dtype)
+    return int(size * SHRINKS_TO) + OVERHEAD if compress else size

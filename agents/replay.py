@@ -12,6 +12,7 @@ For n > 1 steps the reward of a transition is that of the next n steps, as far a
 and what follows counts gamma^m; nothing follows a terminal state.
 """
 
+import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,11 +20,12 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.frames import Frames, make_frames
+from agents.frames import Frames, frame_size, make_frames
 from agents.rollout import Transitions
-from agents.sum_tree import SumTree
+from agents.sum_tree import PLACE_BYTES, SumTree
 from supervised.training.checkpoint import ChunkLog
 from supervised.training.errors import require
+from supervised.training.memory import require_memory
 
 Array = NDArray[Any]
 
@@ -50,6 +52,7 @@ class Replay:
         space: of the observations that networks see.
         action_space: of one lane.
         log: where a checkpoint keeps the memory: only what is new is written at each checkpoint.
+        total_steps: of all lanes that there will be: no more rows than that are reserved.
         lanes: how many step at once.
         stack: the first axis of ``space`` is that many frames, oldest first, of which consecutive observations share
             all but one; 1: there is no such axis.
@@ -69,6 +72,7 @@ class Replay:
         action_space: gym.Space[Any],
         log: ChunkLog,
         *,
+        total_steps: int = sys.maxsize,
         lanes: int = 1,
         stack: int = 1,
         discount: float = 0.99,
@@ -78,20 +82,26 @@ class Replay:
     ) -> None:
         least = lanes * (stack + n_step + 1)
         require(capacity >= least, "replay_size", capacity, f"use at least {least}, a few steps of every lane")
+        capacity = min(capacity, max(least, total_steps))
         self.capacity, self.added = capacity, 0  # rows held at most, and ever added
         # lowest and highest of all rewards ever added, and of 0, which is what follows a terminal state
         self.reward_range: tuple[float, float] = (0.0, 0.0)
         self._stack, self._discount, self._n_step = stack, np.float32(discount), n_step
         frame = space.shape if stack == 1 else space.shape[1:]
-        self._compressed = compress
-        self._frames: Frames = make_frames(capacity, frame, space.dtype, compress)
-        self._columns = {
-            "actions": np.zeros((capacity, *(action_space.shape or ())), action_space.dtype),
-            "rewards": np.zeros(capacity, np.float32),
-            "terminated": np.zeros(capacity, np.bool_),
-            "cut": np.zeros(capacity, np.bool_),  # no step, but the observation that a time limit cut off
-            "before": np.zeros(capacity, np.int64),
+        columns: dict[str, Any] = {
+            "actions": (action_space.dtype, action_space.shape or ()),
+            "rewards": np.float32,
+            "terminated": np.bool_,
+            "cut": np.bool_,  # no step, but the observation that a time limit cut off
+            "before": np.int64,
         }
+        self._compressed = compress
+        self.row_bytes = frame_size(frame, space.dtype, compress) + np.dtype(list(columns.items())).itemsize + 8
+        self.row_bytes += PLACE_BYTES if priority_exponent else 0
+        remedy = "" if compress else ", or dqn's compress_replay"
+        require_memory("replay_size", capacity, self.row_bytes, "transitions", remedy)
+        self._frames: Frames = make_frames(capacity, frame, space.dtype, compress)
+        self._columns = {name: np.zeros(capacity, dtype) for name, dtype in columns.items()}
         self._after = np.full(capacity, NONE, np.int64)
         self._newest = np.full(lanes, NONE, np.int64)  # row of the episode under way in each lane
         self._exponent = priority_exponent
@@ -101,16 +111,10 @@ class Replay:
         self._log, self._logged = log, 0
         self._kept: list[list[dict[str, Any]]] = []  # the chunks that the last checkpoints list
 
-    @property
-    def nbytes(self) -> int:
-        """Memory of all rows; of compressed frames only what those take that are there."""
-        tree = 0 if self._tree is None else self._tree.nbytes
-        return self._frames.nbytes + sum(column.nbytes for column in self._columns.values()) + self._after.nbytes + tree
-
     def describe(self) -> str:
         """Its size, for a run's notes."""
-        packed = " and its frames, compressed" if self._compressed else ""
-        return f"replay memory: {self.capacity:,} transitions, {self.nbytes / 2**30:.2g} GiB{packed}"
+        size, packed = self.capacity * self.row_bytes / 2**30, " at most, compressed" if self._compressed else ""
+        return f"replay memory: {self.capacity:,} transitions, {size:.2g} GiB{packed}"
 
     def __len__(self) -> int:
         return min(self.added, self.capacity)

@@ -295,15 +295,22 @@ def begin(config: Online, run: Run) -> Rollout:
     """The lanes of a run, at their first observations; notes the environment's protocol, where it has one.
 
     Raises:
-        UserError: an unknown environment, or settings that do not fit it.
+        UserError: an unknown environment, settings that do not fit it, or actions that no learner gives.
     """
     lanes = make_lanes(config.env, config.lanes, config.env_kwargs, action_repeat(config.transforms))
+    require_actions(config.env, lanes.single_action_space)
     learning = {"life_loss_ends": config.life_loss_ends, "clip_rewards": config.clip_rewards}
     rollout = Rollout(lanes, config.seed, config.transforms, **learning)
     if text := protocol(lanes, rollout.stack):
         ends = "a lost life ends what is learnt from" if config.life_loss_ends else "only the game's end is one"
         run.note(f"{text}; in learning {ends}, rewards are {'clipped' if config.clip_rewards else 'as they are'}")
     return rollout
+
+
+def require_actions(env: object, space: gym.Space[Any]) -> None:
+    """Raise `UserError` unless ``space``, the actions of ``env``, is Discrete or a Box of one axis."""
+    if not (isinstance(space, gym.spaces.Discrete) or (isinstance(space, gym.spaces.Box) and len(space.shape) == 1)):
+        raise UserError(f"{env} has actions in {space}: wrap it so that they are Discrete, or a Box of one axis")
 
 
 def protocol(env: VectorEnv[Any, Any, Any], stack: int) -> str | None:

@@ -99,6 +99,16 @@ class Acting(Common):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
         require(self.evaluate_every >= 0, "evaluate_every", self.evaluate_every, "use 0 or more")
 
+    def require_episodes(self, step: int) -> None:
+        """Refuse a budget that ended at ``step`` 0, before whole episodes could be learnt from; raises UserError."""
+        too_few = "not every lane ended an episode in so many; give more, or an environment with a time limit"
+        require(step > 0, "total_steps", self.total_steps, too_few)
+
+    def require_falling(self, start: str, end: str) -> None:
+        """Refuse a schedule that would rise between two settings; raises UserError."""
+        highest = getattr(self, start)
+        require(getattr(self, end) <= highest, end, getattr(self, end), f"use at most {start}, {highest}")
+
 
 @dataclass(frozen=True)
 class Online(Acting):

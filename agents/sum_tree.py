@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
+PLACE_BYTES = 32  # that a place takes at most, in two to four nodes
+
+
 class SumTree:
     """Priorities of the places 0 to ``size`` - 1, all of them 0 at first.
 
@@ -20,11 +23,6 @@ class SumTree:
         self._first = 1 << max(size - 1, 1).bit_length()
         self._nodes = np.zeros(2 * self._first)
         self.values = self._nodes[self._first : self._first + size]  # (size,) to be read only
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of all nodes."""
-        return self._nodes.nbytes
 
     @property
     def total(self) -> float:

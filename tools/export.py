@@ -17,7 +17,7 @@ from supervised.training.run import read_config, read_finished, read_state
 
 PROG = "python -m tools.export"
 DESCRIPTION = "Copy of a run what evaluating, playing and plotting it need, without what only training does."
-COPIED = ("config.json", "finished.json", "metrics.jsonl", "timing.jsonl", "curve.png", "evaluation.json")
+COPIED = ("config.json", "notes.txt", "finished.json", "metrics.jsonl", "timing.jsonl", "curve.png", "evaluation.json")
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.policy import distributions
-from agents.rollout import Rollout, episode_seeds, make_lanes
+from agents.rollout import Rollout, episode_seeds, make_lanes, require_actions
 from agents.settings import Acting
 from agents.transforms import Transforms, action_repeat
-from supervised.training.errors import UserError, require
+from supervised.training.errors import require
 from supervised.training.run import Run
 from supervised.training.seeding import generator_state, generators, set_generator_state, set_threads
 
@@ -57,14 +57,9 @@ class Interface:
     Attributes:
         transform: see `agents.evaluation.Policy`.
         inputs, outputs: how many numbers go in and out.
-
-    Raises:
-        UserError: actions that are neither discrete nor in a Box of one axis.
     """
 
     def __init__(self, config: Acting, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
-        if not isinstance(action_space, gym.spaces.Discrete | gym.spaces.Box):
-            raise UserError(f"evolved networks give discrete actions or a Box, and {config.env} has {action_space}")
         self.transform = Transforms(observation_space, config.transforms)
         space = self.transform.space
         low, high = (bound.ravel().astype(np.float64) for bound in (space.low, space.high))
@@ -100,6 +95,7 @@ class Arena:
             f"evolution needs {lanes}, one for each episode of a generation: give a callable that makes single ones"
         )
         require(self._env.num_envs == lanes, "lanes", self._env.num_envs, wanted)
+        require_actions(config.env, self._env.single_action_space)
         self._rollout = Rollout(self._env, config.seed, config.transforms)
         self.spaces = self._env.single_observation_space, self._env.single_action_space
         self.step = self.generation = self.episodes = 0
@@ -141,8 +137,13 @@ class Arena:
         run.progress(self.step)
 
     def close(self) -> None:
-        """Close the lanes."""
+        """Close the lanes.
+
+        Raises:
+            UserError: not a single generation fitted into the budget.
+        """
         self._env.close()
+        self.config.require_episodes(self.step)
 
     def state_dict(self) -> dict[str, Any]:
         """Counters, and the draws of seeds."""

@@ -54,6 +54,7 @@ def draw_network(genome: Genome, inputs: int, outputs: int, run: Run) -> Path:
 
 
 def _draw_link(axes: Axes, start: tuple[float, float], end: tuple[float, float], weight: float) -> None:
+    bend = 0.05 if end[0] - start[0] <= 1 else 0.25  # around the nodes between
     arrow = FancyArrowPatch(
         start,
         end,
@@ -61,7 +62,7 @@ def _draw_link(axes: Axes, start: tuple[float, float], end: tuple[float, float],
         mutation_scale=11,
         shrinkA=15,
         shrinkB=15,
-        connectionstyle="arc3,rad=0.05",
+        connectionstyle=f"arc3,rad={bend}",
         linewidth=0.6 + min(abs(weight), 6) / 2,
         linestyle="-" if weight > 0 else (0, (4, 2)),
         color=POSITIVE if weight > 0 else NEGATIVE,

@@ -62,7 +62,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
     """Evolve an agent; with a `Run` also log, save checkpoints, and continue from the newest one.
 
     Raises:
-        UserError: an environment or setting that does not fit.
+        UserError: an environment or setting that does not fit, or a budget too small for one generation.
         supervised.training.run.Interrupted: after a signal, with a checkpoint saved.
     """
     run = run or Run.off()

@@ -118,7 +118,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
     """Evolve an agent; with a `Run` also log, save checkpoints, continue from the newest one, and draw the network.
 
     Raises:
-        UserError: `neat-python` is not installed, or an environment or setting that does not fit.
+        UserError: `neat-python` is not installed, an environment or setting that does not fit, or a budget too small
+            for one generation.
         supervised.training.run.Interrupted: after a signal, with a checkpoint saved.
     """
     run = run or Run.off()

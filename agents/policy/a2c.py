@@ -109,7 +109,8 @@ def train(config: Config, run: Run | None = None) -> Agent:
     """Train an agent; with a `Run` also log, save checkpoints, and continue from the newest one.
 
     Raises:
-        UserError: an environment or setting that does not fit, or a loss that is no longer finite.
+        UserError: an environment or setting that does not fit, no whole episode of every lane within the budget where
+            rounds are such, or a loss that is no longer finite.
         supervised.training.run.Interrupted: after a signal, with a checkpoint saved.
     """
     run = run or Run.off()
@@ -149,6 +150,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
             break
         run.checkpoint(step, state, config.checkpoint_every)
     lanes.close()
+    config.require_episodes(step)
     run.finish(step, state)
     return agent
 

@@ -50,6 +50,7 @@ class PolicySettings(Online):
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
         for name in ("learning_rate_end", "entropy_coefficient", "max_gradient_norm"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
+        self.require_falling("learning_rate", "learning_rate_end")
         require(self.reward_scale > 0, "reward_scale", self.reward_scale, "use a positive number")
 
     @property

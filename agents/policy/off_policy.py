@@ -66,6 +66,7 @@ class OffPolicySettings(Online):
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
         for name in ("learning_rate_end", "learning_starts"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
+        self.require_falling("learning_rate", "learning_rate_end")
         self.require_beginning(self.learning_starts)
         require(0 < self.tau <= 1, "tau", self.tau, "use a number above 0, and 1 at most (copies)")
         require(self.dtype == "float32", "dtype", self.dtype, "these are small networks; matmul_precision is faster")
@@ -79,11 +80,9 @@ class OffPolicySettings(Online):
 
 
 def refuse_actions(env: object, space: gym.Space[Any]) -> None:
-    """Raise `UserError` unless ``space``, the actions of ``env``, is a Box of real numbers between bounds, in a row."""
+    """Raise `UserError` unless ``space``, the actions of ``env``, is a Box of real numbers between bounds."""
     if not isinstance(space, gym.spaces.Box) or not np.issubdtype(space.dtype, np.floating):
         raise UserError(f"actions must be continuous, and {env} has {space}: use dqn or ppo")
-    if len(space.shape) != 1:
-        raise UserError(f"actions must lie along one axis, and {env} has {space}: wrap it to flatten them")
     if not (space.is_bounded("both") and (space.low < space.high).all()):
         raise UserError(
             f"actions need bounds with room between them, and {env} has {space}: wrap it to set some, or use ppo"

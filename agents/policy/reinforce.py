@@ -111,8 +111,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
             break
         run.checkpoint(step, state, config.checkpoint_every)
     lanes.close()
-    too_few = "not every lane ended an episode in so many; give more, or an environment with a time limit"
-    require(step > 0, "total_steps", config.total_steps, too_few)
+    config.require_episodes(step)
     run.finish(step, state)
     return agent
 

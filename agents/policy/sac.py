@@ -128,9 +128,9 @@ def train(config: Config, run: Run | None = None) -> Agent:
     agent = Agent(config, lanes.single_observation_space, lanes.single_action_space)
     learner = Learner(config, agent)
     replay_log = ChunkLog(run.folder / "checkpoints" / "replay" if run.folder else None)
-    capacity = min(config.replay_size, config.total_steps)
     replay = Replay(
-        *(capacity, rollout.space, lanes.single_action_space, replay_log),
+        *(config.replay_size, rollout.space, lanes.single_action_space, replay_log),
+        total_steps=config.total_steps,
         lanes=config.lanes,
         stack=rollout.stack,
         discount=config.discount,

@@ -28,7 +28,7 @@ class Settings(Online):
     learning_rate: float = 3e-4
     """Step size of the optimizer at the start."""
     learning_rate_end: float = 3e-4
-    """Its step size in the end; it changes linearly over `total_steps`."""
+    """Its step size in the end; it falls linearly over `total_steps`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,6 +41,7 @@ class Settings(Online):
             raise UserError(f"unknown activation {self.activation!r}{suggest(self.activation, ACTIVATIONS)}")
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
         require(self.learning_rate_end >= 0, "learning_rate_end", self.learning_rate_end, "use 0 or more")
+        self.require_falling("learning_rate", "learning_rate_end")
         room = f"use at least one round of {self.round} steps"
         require(self.total_steps >= self.round, "total_steps", self.total_steps, room)
 
@@ -121,7 +122,7 @@ class PPO(OnPolicy):
     learning_rate: float = 1e-3
     """Step size of the optimizer at the start."""
     learning_rate_end: float = 0.0
-    """Its step size in the end; it changes linearly over `total_steps`."""
+    """Its step size in the end; it falls linearly over `total_steps`."""
     clip: float = 0.2
     """How far the ratio of new and old probability counts (clip_range), at the start."""
     clip_end: float = 0.0
@@ -133,6 +134,7 @@ class PPO(OnPolicy):
         require(self.batch_size >= 2, "batch_size", self.batch_size, "use at least 2")
         require(self.clip > 0, "clip", self.clip, "use a positive number")
         require(self.clip_end >= 0, "clip_end", self.clip_end, "use 0 or more")
+        self.require_falling("clip", "clip_end")
 
     def keywords(self) -> dict[str, Any]:
         """See `Settings`."""
@@ -150,7 +152,7 @@ class A2C(OnPolicy):
     learning_rate: float = 7e-4
     """Step size of the optimizer at the start."""
     learning_rate_end: float = 7e-4
-    """Its step size in the end; it changes linearly over `total_steps`."""
+    """Its step size in the end; it falls linearly over `total_steps`."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,7 @@ class DQN(OffPolicy):
     learning_rate: float = 2.3e-3
     """Step size of the optimizer at the start."""
     learning_rate_end: float = 2.3e-3
-    """Its step size in the end; it changes linearly over `total_steps`."""
+    """Its step size in the end; it falls linearly over `total_steps`."""
     batch_size: int = 64
     """Transitions of one gradient step."""
     replay_size: int = 100_000
@@ -236,6 +238,7 @@ class DQN(OffPolicy):
         super().__post_init__()
         for name in ("epsilon_start", "epsilon_end", "exploration_fraction"):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "use a number from 0 to 1")
+        self.require_falling("epsilon_start", "epsilon_end")
         interval = self.target_update_interval
         require(interval >= 1, "target_update_interval", interval, "use at least 1")
         require(self.max_gradient_norm > 0, "max_gradient_norm", self.max_gradient_norm, "use a positive number")
@@ -264,7 +267,7 @@ class SAC(OffPolicy):
     learning_rate: float = 1e-3
     """Step size of the optimizer at the start."""
     learning_rate_end: float = 1e-3
-    """Its step size in the end; it changes linearly over `total_steps`."""
+    """Its step size in the end; it falls linearly over `total_steps`."""
     tau: float = 0.005
     """Share of the way that target networks move towards the learnt ones at an update."""
 

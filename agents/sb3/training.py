@@ -4,11 +4,13 @@ Its state cannot be saved exactly: a checkpoint holds the weights alone. A resum
 steps that are left, and says so; optimizers, replay memory, episodes under way and random numbers begin anew.
 """
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import stable_baselines3
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
@@ -19,6 +21,7 @@ from agents.sb3.algorithms import DQN, POLICIES, SAC, OffPolicy, Settings
 from agents.sb3.lanes import Lanes, Layout
 from agents.transforms import Transforms
 from supervised.training.errors import UserError
+from supervised.training.memory import require_memory
 from supervised.training.run import Run
 from supervised.training.seeding import set_threads
 
@@ -64,7 +67,15 @@ class Agent:
 
 
 def make_model(config: Settings, lanes: VecEnv) -> Any:
-    """The model of Stable-Baselines3 with these settings, in ``config.lanes`` environments of any ``VecEnv``."""
+    """The model of Stable-Baselines3 with these settings, in ``config.lanes`` environments of any ``VecEnv``.
+
+    Raises:
+        UserError: its replay memory, which keeps every observation twice, would not fit into what is free.
+    """
+    if isinstance(config, OffPolicy):
+        seen, act = lanes.observation_space, lanes.action_space
+        sizes = [math.prod(space.shape or ()) * np.dtype(space.dtype).itemsize for space in (seen, seen, act)]
+        require_memory("replay_size", config.keywords()["buffer_size"], sum(sizes) + 3 * 4, "transitions")
     return getattr(stable_baselines3, config.model)(
         POLICIES[config.backbone],
         lanes,

@@ -67,6 +67,8 @@ class ValueSettings(Online):
         for name in ("epsilon_start", "epsilon_end"):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "use a number from 0 to 1")
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
+        for start, end in (("learning_rate", "learning_rate_end"), ("epsilon_start", "epsilon_end")):
+            self.require_falling(start, end)
         require(self.loss in LOSSES, "loss", self.loss, f"use one of {', '.join(LOSSES)}")
         require(self.atoms >= 2, "atoms", self.atoms, "use at least 2")
         low, high = self.value_range

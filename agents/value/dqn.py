@@ -48,7 +48,7 @@ class Config(ValueSettings):
     batch_size: int = 256
     """Transitions of one gradient step."""
     replay_size: int = 100_000
-    """Transitions remembered."""
+    """Transitions remembered; no more than `total_steps` are reserved."""
     learning_starts: int = 1_000
     """Environment steps before the first gradient step; actions are random until then."""
     train_every: int = 32
@@ -182,6 +182,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
     replay_log = ChunkLog(run.folder / "checkpoints" / "replay" if run.folder else None)
     replay = Replay(
         *(config.replay_size, rollout.space, lanes.single_action_space, replay_log),
+        total_steps=config.total_steps,
         lanes=config.lanes,
         stack=rollout.stack,
         discount=config.discount,

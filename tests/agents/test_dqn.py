@@ -176,6 +176,8 @@ def test_never_exceeds_its_budget(lanes: int) -> None:
     [
         ({"discount": 1.5}, "discount=1.5: use a number from 0 to 1"),
         ({"learning_rate": 0.0}, "learning_rate"),
+        ({"learning_rate_end": 1.0}, "learning_rate_end=1.0: use at most learning_rate, "),
+        ({"epsilon_start": 0.01}, "epsilon_end=0.04: use at most epsilon_start, 0.01"),
         ({"batch_size": 0}, "batch_size=0: use at least 1"),
         ({"loss": "hinge"}, "loss='hinge': use one of huber, squared"),
         ({"seed": 10_000}, "seed=10000: training seeds are 0 to 9999"),

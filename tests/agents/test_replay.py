@@ -190,8 +190,13 @@ def test_bad_sizes_are_refused_before_anything_is_kept(monkeypatch: pytest.Monke
     with pytest.raises(UserError, match="replay_size=8: use at least 9"):
         make(8)
     monkeypatch.setattr(memory, "available_memory", lambda: 2**30)
-    with pytest.raises(UserError, match=r"replay_size=1000000000: its observations take 3\.7 GiB, and 1\.0 GiB"):
+    with pytest.raises(
+        UserError, match=r"replay_size=1000000000: its transitions take 31\.7 GiB, and 1\.0 GiB .* compress"
+    ):
         make(10**9)
+    with pytest.raises(UserError, match=r"replay_size=1000000000: its transitions take 67\.1 GiB"):
+        make(10**9, compress=True)
+    assert make(10**9, total_steps=1_000).capacity == 1_000
     with pytest.raises(ValueError, match="none of them complete"):
         replay = make(60)
         replay.add(Game().step()._replace(terminated=np.zeros(3, np.bool_), truncated=np.zeros(3, np.bool_)))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from agents.rollout import Rollout, make_lanes
+from agents.rollout import Rollout, make_lanes, require_actions
 from supervised.training.errors import UserError
 
 
@@ -155,3 +155,15 @@ def test_lane_seeds_are_those_of_the_run_alone() -> None:
 def test_bad_environments_are_named(env: str, kwargs: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         make_lanes(env, 2, kwargs)
+
+
+def test_actions_that_no_learner_gives_are_named() -> None:
+    for space in (gym.spaces.Discrete(3, start=1), gym.spaces.Box(-1, 1, (2,))):
+        require_actions("fits", space)
+    for space in (gym.spaces.MultiDiscrete([3, 2]), gym.spaces.MultiBinary(3), gym.spaces.Box(-1, 1, (2, 2))):
+        with pytest.raises(UserError) as refusal:
+            require_actions("mine", space)
+        assert (
+            str(refusal.value)
+            == f"mine has actions in {space}: wrap it so that they are Discrete, or a Box of one axis"
+        )

@@ -194,4 +194,4 @@ def test_settings_out_of_range_are_named(change: dict, message: str) -> None:
 def test_a_million_frames_of_an_atari_game_fit_into_8_gib() -> None:
     space = gym.spaces.Box(0, 255, (4, 84, 84), np.uint8)
     memory = Replay(1_000, space, ACTIONS, ChunkLog(None), stack=4, priority_exponent=0.5)
-    assert memory.nbytes * 1_000 < 8 * 2**30
+    assert memory.row_bytes * 1_000_000 < 8 * 2**30

@@ -165,9 +165,15 @@ def test_a_loss_that_is_not_finite_stops_training() -> None:
         a2c.train(dataclasses.replace(SMALL, env=lambda: Broken(True)))
 
 
+def test_a_budget_without_a_whole_episode_is_refused() -> None:
+    with pytest.raises(UserError, match="total_steps=20: not every lane ended an episode in so many"):
+        a2c.train(dataclasses.replace(a2c.PRESETS["book"], total_steps=20))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"learning_rate_end": 1.0}, "learning_rate_end=1.0: use at most learning_rate, 0.0007"),
         ({"round_steps": 0}, "round_steps=0: use at least 1"),
         ({"total_steps": 19}, "total_steps=19: use at least one round .5 steps in each of 4 lanes."),
         ({"optimizer": "sgd"}, "optimizer='sgd': use one of rmsprop, adam"),

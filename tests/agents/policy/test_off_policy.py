@@ -314,7 +314,6 @@ def test_settings_that_cannot_be(module: ModuleType, changes: dict[str, Any], me
         (gym.spaces.Box(0, 3, (1,), np.int64), "actions must be continuous"),
         (gym.spaces.Box(-np.inf, 1, (2,)), "actions need bounds with room between them, and Pendulum-v1 has Box(-inf"),
         (gym.spaces.Box(np.float32([0, 1]), np.float32([1, 1])), "actions need bounds with room between them"),
-        (gym.spaces.Box(-1, 1, (2, 2)), "actions must lie along one axis"),
     ],
 )
 def test_actions_that_do_not_fit(module: ModuleType, space: gym.Space[Any], message: str) -> None:

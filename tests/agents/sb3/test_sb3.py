@@ -17,6 +17,7 @@ from agents.evaluation import evaluate
 from agents.registry import find
 from agents.rollout import make_lanes
 from agents.sb3 import as_sb3
+from supervised.training import memory
 from supervised.training.errors import UserError
 from supervised.training.run import read_state
 from tests.agents import test_dqn
@@ -160,6 +161,15 @@ def test_environments_that_do_not_fit_are_named() -> None:
 
     with pytest.raises(UserError, match="Stable-Baselines3 needs bounds of actions"):
         as_sb3(lambda: Unbounded(True))
+
+
+def test_replay_that_would_not_fit_is_refused(
+    tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available_memory", lambda: 2**20)
+    # two observations of 4 float32, an action of 8 bytes and three numbers
+    message = refused(train_door.main, "sb3-dqn", "--replay-size", "50000", "--run-dir", tmp_path / "run")
+    assert "replay_size=50000: its transitions take 0.0 GiB" in message and f"use at most {2**20 // 52}" in message
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
