@@ -11,6 +11,7 @@ from supervised.training.plots import COLOURS, INK, PALE, figure, titles, write_
 from supervised.training.run import Run
 
 POSITIVE, NEGATIVE = COLOURS[0], COLOURS[1]
+SEEN_THROUGH = (1.0, 1.0, 1.0, 0.8)  # a connection that passes behind a node shows
 
 
 def draw_network(genome: Genome, inputs: int, outputs: int, run: Run) -> Path:
@@ -47,14 +48,14 @@ def draw_network(genome: Genome, inputs: int, outputs: int, run: Run) -> Path:
         for node, place in places.items():
             _draw_node(axes, node, place, biases.get(node), outputs)
         axes.set_xlim(-0.6, last + 0.6)
-        axes.set_ylim(-tallest / 2 - 0.2, tallest / 2 + 0.2)
+        axes.set_ylim(-tallest / 2 - 0.4, tallest / 2 + 0.2)
         axes.set_axis_off()
         write_head(axes, heading, f"{details}; hidden nodes: {len(hidden)}, connections: {links}; dashed: negative")
     return path
 
 
 def _draw_link(axes: Axes, start: tuple[float, float], end: tuple[float, float], weight: float) -> None:
-    bend = 0.05 if end[0] - start[0] <= 1 else 0.25  # around the nodes between
+    bend = 0.05 + 0.12 * (end[0] - start[0] - 1)  # around the nodes between
     arrow = FancyArrowPatch(
         start,
         end,
@@ -71,7 +72,7 @@ def _draw_link(axes: Axes, start: tuple[float, float], end: tuple[float, float],
 
 
 def _draw_node(axes: Axes, node: int, place: tuple[float, float], bias: float | None, outputs: int) -> None:
-    axes.plot(*place, "o", markersize=30, markerfacecolor="white", markeredgecolor=INK, zorder=3)
+    axes.plot(*place, "o", markersize=30, markerfacecolor=SEEN_THROUGH, markeredgecolor=INK, zorder=3)
     if bias is None:
         axes.annotate(str(-1 - node), place, ha="center", va="center", zorder=4)
         axes.annotate("input", place, (-22, 0), textcoords="offset points", ha="right", va="center", color=PALE)

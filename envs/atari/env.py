@@ -3,17 +3,16 @@
 import difflib
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.atari import emulators, kernels
 from envs.atari.games import GAMES, title
-from envs.batched import Array, BatchedEnv, Lanes, thread_pool
+from envs.batched import Array, BatchedEnv, Lanes
 from envs.single import SingleEnv
 
 CROPS = {"none": None, "book": (34, 194)}
@@ -78,7 +77,8 @@ class Atari(BatchedEnv):
     """
 
     metadata = {**BatchedEnv.metadata, "render_fps": FRAMES_PER_SECOND // 4}
-    lanes_per_thread = sys.maxsize  # `_each` shares single lanes among threads itself
+    # ale-py holds the interpreter's lock while it plays a frame: two threads are slower than one
+    lanes_per_thread = sys.maxsize
 
     def __init__(
         self,
@@ -159,32 +159,10 @@ class Atari(BatchedEnv):
         self._changed = np.ones((lanes, 2, self._start.screen[0]), np.bool_)
         self._slots = [0] * lanes  # which of the two is the older
 
-        def load(lane: int) -> None:
+        for lane in range(lanes):
             self._emulators[lane] = emulator = emulators.take(self.game)
             self._known[lane], self._gray[lane] = emulator.getScreen(), emulator.getScreenGrayscale()
-
-        self._each(range(lanes), load)
         weakref.finalize(self, emulators.give, self.game, self._emulators).atexit = False
-
-    def _each(self, lanes: Iterable[int], work: Callable[[int], None]) -> None:
-        """Do ``work(lane)``, each of our threads taking the next lane when it is free.
-
-        The calling thread is one of them. It waits for none that has not begun: all may be waiting in here.
-        """
-        waiting = iter(list(lanes))
-
-        def drain() -> None:
-            for lane in waiting:
-                work(lane)
-
-        helpers = min(numba.get_num_threads(), len(self._emulators)) - 1
-        futures = [thread_pool().submit(drain) for _ in range(helpers)]
-        try:
-            drain()
-        finally:
-            for future in futures:
-                if not future.cancel():
-                    future.result()
 
     def _look(self, lane: int) -> None:
         """Take in the emulator's present frame instead of the older of the two known ones."""
@@ -219,10 +197,9 @@ class Atari(BatchedEnv):
         codes = self._codes[actions]
         kernels.plan(codes, lanes.ended, held, self.repeat_action_probability, lanes.rng, pressed)
 
-        first = lanes.where.start
-
-        def step(lane: int) -> None:
-            k = lane - first
+        life_lost[:] = False
+        for k in np.flatnonzero(~lanes.ended).tolist():
+            lane = lanes.where.start + k
             points, over = self._press(lane, pressed[k].tobytes())
             left = self._emulators[lane].lives()
             life_lost[k] = left < lives[k] and not over
@@ -232,9 +209,6 @@ class Atari(BatchedEnv):
             lanes.rewards[k], lanes.terminated[k], lives[k] = points, over, left
             frames[k] = len(self._tapes[lane])
             self._draw(lane)
-
-        life_lost[:] = False
-        self._each((first + np.flatnonzero(~lanes.ended)).tolist(), step)
 
     def _fire(self, lane: int) -> tuple[int, bool]:
         emulator = self._emulators[lane]
@@ -253,10 +227,9 @@ class Atari(BatchedEnv):
         pixels, lives, life_lost, held, frames = lanes.fields
         waits = np.zeros(len(mask), np.int64)
         kernels.draw_waits(mask, self.noop_max, lanes.rng, waits)
-        first = lanes.where.start
-
-        def reset(lane: int) -> None:
-            k = lane - first
+        life_lost[mask] = False
+        for k in np.flatnonzero(mask).tolist():
+            lane = lanes.where.start + k
             self._emulators[lane].restoreSystemState(self._start.state)
             self._tapes[lane] = bytearray()
             # a state that was brought back has no picture yet: two frames draw one
@@ -266,9 +239,6 @@ class Atari(BatchedEnv):
             lives[k], held[k], frames[k] = self._emulators[lane].lives(), emulators.NOOP, len(self._tapes[lane])
             self._draw(lane)
             pixels[k, :-1] = pixels[k, -1]
-
-        life_lost[mask] = False
-        self._each((first + np.flatnonzero(mask)).tolist(), reset)
 
     def _observe_lanes(self, lanes: Lanes, out: Array) -> None:
         pixels = lanes.fields[0]
@@ -306,14 +276,10 @@ class Atari(BatchedEnv):
 
     def _replay(self) -> None:
         """Bring the emulators to where the tapes end."""
-
-        def replay(lane: int) -> None:
-            emulator = self._emulators[lane]
+        for emulator, tape in zip(self._emulators, self._tapes, strict=True):
             emulator.restoreSystemState(self._start.state)
-            for action in self._tapes[lane]:
+            for action in tape:
                 emulator.act(action)
-
-        self._each(range(self.num_envs), replay)
         self._changed[:] = True  # the newest pixels are not those of the frames that are known
         for lane, emulator in enumerate(self._emulators):
             if self._tapes[lane] and emulator.lives() != self.fields["lives"][lane]:

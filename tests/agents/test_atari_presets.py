@@ -5,10 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agents import evaluate, train
+from agents.evaluation import Player, playground
 from agents.registry import find, preset
+from agents.zoo import locate
 from supervised.training.run import read_state
 
 pytest.importorskip("ale_py", reason="needs the atari extra")
@@ -34,6 +37,21 @@ def test_every_preset_trains(algorithm: str, name: str) -> None:
     assert agent.space.shape == (4, 84, 84)
 
 
+def test_a_score_is_no_number_of_bricks() -> None:
+    """Erratum D-23: bricks are worth 1 in the two rows below, 4 in the next two, and 7 in the two above."""
+    agent = evaluate.load(locate("zoo:breakout-ppo"))[0]
+    lanes = playground(agent, "skidpad/Atari-Breakout-v0", 2, {"repeat_action_probability": 0.0})
+    player, started = Player(agent), np.ones(2, np.bool_)
+    observations, _ = lanes.reset(seed=[1, 2])
+    seen: list[float] = []
+    while 7.0 not in seen and len(seen) < 2_000:
+        observations, rewards, *_ = lanes.step(player.act(observations, started))
+        seen, started = [*seen, *rewards], np.zeros(2, np.bool_)
+    lanes.close()
+    worth = [points for points in seen if points]
+    assert worth[0] == 1.0 and set(worth) == {1.0, 4.0, 7.0}
+
+
 def test_a_run_says_how_it_is_measured_and_resumes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     folders = [tmp_path / name for name in ("whole", "resumed")]
     arguments = "dqn --preset ddqn --lanes 2 --replay-size 500 --batch-size 4 --learning-starts 20 --log-every 10"
@@ -43,7 +61,7 @@ def test_a_run_says_how_it_is_measured_and_resumes(tmp_path: Path, capsys: pytes
         train.main([*arguments.split(), *limits, "--run-dir", str(folder)])
     assert "sticky actions 0.25" in (printed := capsys.readouterr().err)
     assert "in learning a lost life ends what is learnt from, rewards are clipped" in printed
-    assert "replay memory: 500 transitions" in printed
+    assert "replay memory: 100 transitions" in printed
     whole, resumed = folders
     (resumed / "finished.json").unlink()
     newest = max((resumed / "checkpoints").glob("step-*"))

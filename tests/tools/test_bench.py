@@ -13,13 +13,13 @@ from tools.bench.measurement import Measurement, rates
 def test_a_benchmark_with_its_budget_cut(name: str, tmp_path: Path, run_module: object) -> None:
     if name in ("atari", "cart-pole", "car-racing"):
         pytest.importorskip("envpool", reason="a peer of the bench extra")
-    if name in ("dqn-cart-pole", "policy-cart-pole", "sac-pendulum", "throughput"):
+    if name in ("dqn-cart-pole", "policy-cart-pole", "sac-pendulum", "throughput", "car-racing-return"):
         pytest.importorskip("stable_baselines3", reason="a peer of the bench extra")
     if name == "mcts":
         pytest.importorskip("pyspiel", reason="a peer of the bench extra")
     if name == "throughput":
         pytest.importorskip("cv2", reason="a peer of the bench extra")
-    if name in ("car-racing-parity", "throughput"):
+    if name in ("car-racing-parity", "car-racing-return", "throughput"):
         pytest.importorskip("Box2D", reason="the original needs it")
     target = tmp_path / "out.json"
     done = run_module("tools.bench", name, "--json", target, SKIDPAD_SMOKE="1")  # type: ignore[operator]

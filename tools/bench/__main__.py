@@ -50,6 +50,10 @@ BENCHES = {
         "tools.bench.car_racing_expert",
         "mean return of the scripted driver on CarRacing, ours and Gymnasium's, against 900",
     ),
+    "car-racing-return": (
+        "tools.bench.car_racing_return",
+        "time until PPO drives CarRacing from pixels to a return of 500, against Stable-Baselines3",
+    ),
     "atari": ("tools.bench.atari", "steps/s of 16 lanes of Breakout against Stable-Baselines3 and EnvPool"),
     "imitation": (
         "tools.bench.imitation",

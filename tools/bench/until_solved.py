@@ -41,15 +41,21 @@ def ours(algorithm: str, seed: int, **changes: Any) -> tuple[float, int]:
     found = find(algorithm)
     rule = {"evaluate_every": EVERY, "evaluate_episodes": 10, "stop_return": THRESHOLD}
     config = dataclasses.replace(found.presets["default"], seed=seed, **rule, **changes)
+    agent, seconds, steps = timed(algorithm, config)
+    return (seconds if solved(agent) else float("inf")), steps
+
+
+def timed(algorithm: str, config: Any) -> tuple[Policy, float, int]:
+    """An agent of ours that has trained to its end, the seconds that took, and the steps of its last evaluation."""
     with tempfile.TemporaryDirectory() as folder:
-        record: dict[str, Any] = {"algorithm": algorithm, "preset": "default", "config": {}}
+        record: dict[str, Any] = {"algorithm": algorithm, "preset": "", "config": {}}
         run = Run.create(Path(folder), **record, total=config.total_steps, progress=False)
         start = time.perf_counter()
         with run:
-            agent = found.train(config, run)
+            agent = find(algorithm).train(config, run)
         seconds = time.perf_counter() - start
         steps = json.loads((Path(folder) / "metrics.jsonl").read_text().splitlines()[-1])["step"]
-    return (seconds if solved(agent) else float("inf")), steps
+    return agent, seconds, steps
 
 
 def solved(policy: Policy) -> bool:
