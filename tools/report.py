@@ -36,7 +36,7 @@ from supervised.training.errors import UserError, suggest
 from supervised.training.statistics import bootstrap_ci, iqm
 from tools import plot
 from tools.bench.__main__ import BENCHES
-from tools.results import board_results, overview, results, training_curves
+from tools.results import board_results, overview, results, training_curves, zoo_agents
 from tools.tables import markdown, rounded
 
 PROG = "python -m tools.report"
@@ -359,6 +359,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "results": overview,
     "alpha-zero-settings": settings_table(presets(alpha_zero)),
     "board-results": board_results,
+    "zoo": zoo_agents,
     "evolution-settings": evolution_settings,
     "evolution-results": results("genetic", "cma-es", "neat"),
     "sb3-settings": sb3_settings,

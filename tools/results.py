@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 
+from agents import zoo
 from agents.registry import CATALOGUE, preset
 from agents.rollout import make_lanes
 from agents.transforms import action_repeat
@@ -153,6 +154,17 @@ def _games(result: dict[str, Any]) -> tuple[object, ...]:
     kept = f"{result['kept']:.1%} of {result['positions']:,}" if "kept" in result else ""
     won = f"{result['converted']} of {result['won_openings']}" if "converted" in result else ""
     return result.get("simulations", ""), result["opponent"], games, elo, kept, won
+
+
+def zoo_agents() -> str:
+    """The agents that come with Skidpad, and what each reached when it was exported."""
+    rows = []
+    for name in zoo.names():
+        result = json.loads((zoo.FOLDER / name / "evaluation.json").read_text())
+        env, _, protocol = result["protocol"].partition(", ")
+        size = sum(path.stat().st_size for path in (zoo.FOLDER / name / "checkpoints").rglob("*") if path.is_file())
+        rows.append((f"`zoo:{name}`", f"`{env}`", f"{size / 1e3:,.0f}", rounded(result["mean"]), protocol))
+    return markdown(("agent", "environment", "kB", "mean", "protocol"), rows)
 
 
 def training_curves() -> str:
