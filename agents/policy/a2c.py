@@ -43,8 +43,8 @@ from supervised.training.seeding import set_threads
 class Config(PolicySettings):
     """A2C: one step of actor and critic on every few steps of all lanes."""
 
-    round_steps: int = 5
-    """Steps of every lane in a round: returns reach as far (Mnih et al. 2016)."""
+    round_steps: int = 16
+    """Steps of every lane in a round: returns reach as far."""
     whole_episodes: tyro.conf.FlagConversionOff[bool] = False
     """A round is a whole episode of every lane instead, and the critic takes a step on each (the book's listing)."""
     gae_lambda: float = 1.0
@@ -55,6 +55,8 @@ class Config(PolicySettings):
     """Weight of the value function's squared error."""
     optimizer: str = "rmsprop"
     """"rmsprop", as in the paper, or "adam", as in the book."""
+    learning_rate: float = 3e-3
+    """Step size of the optimizer at the start."""
     stop_full_episodes: int = 0
     """Training ends after so many whole episodes in a row that the time limit cut (the book: 10); 0: never."""
 
@@ -84,6 +86,8 @@ PRESETS = {
         **BREAKOUT,
         total_steps=4_000_000,
         lanes=16,
+        round_steps=5,
+        learning_rate=7e-4,
         entropy_coefficient=0.01,
     ),
     "book": Config(

@@ -41,7 +41,7 @@ class Config(PolicySettings):
     """Gradient steps of a pass."""
     gae_lambda: float = 0.95
     """Generalized advantage estimation: 0 trusts the value function, 1 the returns (Schulman et al. 2016)."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """Adam's step size at the start."""
     clip: float = 0.2
     """How far the ratio of new and old probability counts."""
@@ -71,6 +71,7 @@ _MEMORY = Config(
     env_kwargs={"velocities": False},
     backbone="gru",
     total_steps=500_000,
+    learning_rate=1e-3,
     discount=0.98,
     gae_lambda=0.8,
     normalize_observations=True,
@@ -124,6 +125,7 @@ PRESETS = {
         total_steps=500_000,
         round_steps=16,
         epochs=4,
+        learning_rate=1e-3,
         gae_lambda=0.98,
         normalize_observations=True,
         normalize_rewards=True,
@@ -132,6 +134,7 @@ PRESETS = {
     "acrobot": Config(
         env="Acrobot-v1",
         total_steps=1_000_000,
+        learning_rate=1e-3,
         round_steps=128,
         epochs=4,
         minibatches=8,
