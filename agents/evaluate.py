@@ -18,9 +18,10 @@ from agents.evaluation import Player, Policy, evaluate, playground
 from agents.opponents import board_game, is_name
 from agents.registry import find
 from agents.rollout import make_lanes
-from agents.settings import FIRST_EVALUATION_SEED, Keywords, from_json
+from agents.settings import FIRST_EVALUATION_SEED, Keywords
 from agents.zoo import locate, outputs
 from supervised.training.checkpoint import atomic_write
+from supervised.training.configuration import from_json
 from supervised.training.doors import SMOKE, Rules, door, parse
 from supervised.training.errors import UserError, require, writing
 from supervised.training.run import read_config, read_finished, read_state

@@ -1,11 +1,6 @@
-"""Algorithm names, and the modules that hold them; a module is imported when its algorithm is asked for."""
+"""The algorithms of reinforcement learning, evolution and imitation by name."""
 
-import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
-
-from supervised.training.errors import UserError, suggest
+from supervised.training.registry import Registry
 
 TABULAR = "agents.tabular.training"
 SB3 = "agents.sb3.algorithms"
@@ -60,38 +55,5 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     ),
 }
 
-
-@dataclass(frozen=True)
-class Algorithm:
-    """What the doors need of an algorithm."""
-
-    config: type
-    presets: Mapping[str, Any]
-    train: Callable[..., Any]
-    agent: Callable[..., Any]  # agent(config, single observation space, single action space)
-    unit: str  # what total(config) counts
-    total: Callable[[Any], int]
-
-
-def find(name: str) -> Algorithm:
-    """The algorithm of that name.
-
-    Raises:
-        UserError: no such algorithm; the message names the nearest.
-    """
-    if name not in CATALOGUE:
-        raise UserError(f"unknown algorithm {name!r}{suggest(name, CATALOGUE)}")
-    module: Any = importlib.import_module(CATALOGUE[name][0])
-    if hasattr(module, "ALGORITHMS"):  # a module that holds several, or counts in other units
-        return module.ALGORITHMS[name]
-    return Algorithm(
-        module.Config, module.PRESETS, module.train, module.Agent, "steps", lambda config: config.total_steps
-    )
-
-
-def preset(name: str, algorithm: str) -> Any:
-    """The named preset of an algorithm; raises `UserError` naming the nearest."""
-    presets = find(algorithm).presets
-    if name not in presets:
-        raise UserError(f"unknown preset {name!r} of {algorithm}{suggest(name, presets)}")
-    return presets[name]
+REGISTRY = Registry(CATALOGUE)
+find, preset = REGISTRY.find, REGISTRY.preset

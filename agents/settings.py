@@ -1,6 +1,5 @@
 """What every learning algorithm's configuration has in common, and how it is read and shown."""
 
-import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
-from supervised.training.errors import UserError, require
+from supervised.training.errors import require
 from supervised.training.precision import DTYPES, require_device
 
 FIRST_EVALUATION_SEED = 10_000  # training seeds lie below, evaluation seeds from here on
@@ -162,24 +161,3 @@ BREAKOUT: dict[str, Any] = {
     "log_every": 10_000,
     "checkpoint_every": 100_000,
 }
-
-
-def to_json(config: Any) -> dict[str, Any]:
-    """A configuration as JSON-able dictionary; a callable environment is stored by name only."""
-    values = dataclasses.asdict(config)
-    if callable(values.get("env")):
-        values["env"] = f"<{getattr(values['env'], '__qualname__', 'callable')}>"
-    return json.loads(json.dumps(values))
-
-
-def from_json(kind: type, values: dict[str, Any]) -> Any:
-    """A configuration of class ``kind`` from `to_json`.
-
-    Raises:
-        UserError: a setting this version does not know.
-    """
-    known = {entry.name for entry in dataclasses.fields(kind)}
-    unknown = sorted(values.keys() - known)
-    if unknown:
-        raise UserError(f"the run's setting {unknown[0]!r} is unknown to this version: train it anew")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

@@ -21,16 +21,17 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 
-from agents import evaluate, train
+from agents import evaluate
 from agents.evolution import cma_es, genetic, neat
 from agents.policy import a2c, actor_critic, ppo, reinforce, sac, td3
 from agents.registry import CATALOGUE, TABULAR
 from agents.rollout import make_lanes
 from agents.sb3 import algorithms as sb3
 from agents.search import alpha_zero
-from agents.settings import to_json
 from agents.value import dqn
+from supervised.training import training_door
 from supervised.training.checkpoint import atomic_write
+from supervised.training.configuration import to_json
 from supervised.training.doors import door, parse
 from supervised.training.errors import UserError, suggest
 from supervised.training.statistics import bootstrap_ci, iqm
@@ -343,7 +344,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "environments": environments,
     "algorithms": algorithms,
     "benchmarks": benchmarks,
-    "train-options": options(train.Door),
+    "train-options": options(training_door.Options),
     "evaluate-options": options(evaluate.Options),
     "plot-options": options(plot.Options),
     "dqn-settings": dqn_settings,

@@ -25,7 +25,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "docs" / "measurements"
 #: what RL Zoo publishes for its agents, on the same environments but for their version
 PUBLISHED = FOLDER / "published.json"
 #: keywords with which an environment is still the one that RL Zoo publishes returns of
-COMPARABLE = {"repeat_action_probability", "stack"}
+SAME = {"repeat_action_probability", "stack"}
 PASSING = 25  # points of Breakout in training, which the book's agent is to pass
 
 
@@ -119,8 +119,8 @@ def overview() -> str:
         config = preset(name, algorithm)
         kwargs = config.env_kwargs if first.env == config.env else {}
         env = f"`{first.env}`" + "".join(f", {key} {value}" for key, value in kwargs.items())
-        comparable = kwargs.keys() <= COMPARABLE
-        reference = published.get(first.env.removeprefix("skidpad/"), {}).get(algorithm, "") if comparable else ""
+        other = "".join(f", {key} {value}" for key, value in kwargs.items() if key not in SAME)
+        reference = published.get(first.env.removeprefix("skidpad/") + other, {}).get(algorithm, "")
         seeds = f" --seeds {len(means)}" if len(means) > 1 else f" --seed {first.seed}" if first.seed else ""
         command = f"`python -m agents.train {algorithm} --preset {name}{seeds}`"
         protocol = first.result["protocol"].partition(", ")[2]

@@ -22,11 +22,11 @@ from agents import heads
 from agents.imitation import demonstrations, examples
 from agents.imitation.examples import Examples
 from agents.imitation.networks import Agent, Settings, driven, make_agent
-from agents.registry import Algorithm
 from supervised import backbones
 from supervised.training.confusion import confusion_matrix, draw_confusion
 from supervised.training.errors import UserError, require
 from supervised.training.optimizers import load_optimizer_state, optimizer_state
+from supervised.training.registry import Algorithm
 from supervised.training.run import Run
 from supervised.training.seeding import generators, seeded_modules, set_threads
 

@@ -25,10 +25,10 @@ from agents.imitation import demonstrations
 from agents.imitation.behavioral_cloning import PILOTNET, STACKED, WHOLE, Learner
 from agents.imitation.examples import Examples, require_book_classes
 from agents.imitation.networks import Agent, Settings, driven, make_agent
-from agents.registry import Algorithm
 from agents.transforms import FrameStack
 from supervised.training.checkpoint import ChunkLog
 from supervised.training.errors import require
+from supervised.training.registry import Algorithm
 from supervised.training.run import Run
 from supervised.training.seeding import generators, set_threads
 

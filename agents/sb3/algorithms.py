@@ -7,10 +7,10 @@ presets are those of rl-baselines3-zoo (hyperparams/*.yml): CartPole-v1, and Pen
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from agents.registry import Algorithm
 from agents.settings import EnvId, Online
 from supervised.backbones import ACTIVATIONS
 from supervised.training.errors import UserError, needs_extra, require, suggest
+from supervised.training.registry import Algorithm
 from supervised.training.run import Run
 
 POLICIES = {"mlp": "MlpPolicy", "nature_cnn": "CnnPolicy"}

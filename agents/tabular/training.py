@@ -8,7 +8,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.registry import Algorithm
 from agents.tabular import dynamic_programming, monte_carlo, multi_step, temporal_difference
 from agents.tabular import function_approximation as approximation
 from agents.tabular.environment import Array, Environment, Indexing, Stepped
@@ -35,6 +34,7 @@ from agents.tabular.tile_coding import TileCoder
 from agents.transforms import flattener
 from envs.mdp import MDP
 from supervised.training.errors import UserError
+from supervised.training.registry import Algorithm
 from supervised.training.run import Run
 from supervised.training.seeding import generator_state, generators, seeded_modules, set_generator_state
 

@@ -11,11 +11,12 @@ import os
 import time
 from typing import Any
 
-from agents.registry import Algorithm, find
+from agents.registry import find
 from agents.settings import Online
 from agents.train import configuration
 from supervised.training.errors import UserError
 from supervised.training.precision import DTYPES
+from supervised.training.registry import Algorithm
 from tools.bench.measurement import SMOKE
 
 SUMMARY = "which --threads and --dtype train an algorithm fastest here; takes the options of agents.train"

@@ -19,7 +19,7 @@ from agents.evaluation import evaluate
 from agents.evolution import cma_es, genetic, neat
 from agents.evolution.arena import Arena, Interface
 from agents.evolution.perceptrons import Agent
-from agents.settings import to_json
+from supervised.training.configuration import to_json
 from supervised.training.errors import UserError
 from supervised.training.run import Interrupted, Run
 from tests.agents.policy.exercises import Corridor, Endless

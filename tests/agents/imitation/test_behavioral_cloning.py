@@ -21,8 +21,8 @@ from agents.imitation.demonstrations import BOOK_CLASSES
 from agents.imitation.examples import Examples
 from agents.imitation.networks import Agent, make_agent
 from agents.registry import find
-from agents.settings import from_json, to_json
 from agents.transforms import FrameStack
+from supervised.training.configuration import from_json, to_json
 from supervised.training.errors import UserError
 from supervised.training.run import Run
 

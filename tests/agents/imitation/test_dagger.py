@@ -14,8 +14,8 @@ from agents.evaluation import evaluate
 from agents.imitation import dagger
 from agents.imitation.examples import Examples
 from agents.imitation.networks import make_agent
-from agents.settings import to_json
 from supervised.training.checkpoint import ChunkLog
+from supervised.training.configuration import to_json
 from supervised.training.errors import UserError
 from supervised.training.run import Run
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from agents.policy.trajectories import Trajectories
-from agents.settings import to_json
+from supervised.training.configuration import to_json
 from supervised.training.run import Run
 
 

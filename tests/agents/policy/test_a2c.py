@@ -14,7 +14,7 @@ from agents.evaluation import evaluate
 from agents.policy import a2c
 from agents.policy.trajectories import Collector, Minibatch
 from agents.rollout import Rollout, make_lanes
-from agents.settings import to_json
+from supervised.training.configuration import to_json
 from supervised.training.errors import UserError
 from supervised.training.run import Run
 

@@ -15,8 +15,8 @@ from agents.policy import off_policy, sac, td3
 from agents.policy.off_policy import Batch, draw, follow
 from agents.replay import Replay
 from agents.rollout import Transitions
-from agents.settings import to_json
 from supervised.training.checkpoint import ChunkLog
+from supervised.training.configuration import to_json
 from supervised.training.errors import UserError
 from supervised.training.run import Run
 

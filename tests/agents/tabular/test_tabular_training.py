@@ -12,9 +12,9 @@ import pytest
 
 from agents.evaluation import evaluate
 from agents.registry import CATALOGUE, TABULAR, find
-from agents.settings import from_json, to_json
 from agents.tabular.training import ALGORITHMS
 from envs.toy.random_walk import RandomWalkEnv
+from supervised.training.configuration import from_json, to_json
 from supervised.training.errors import UserError
 from supervised.training.run import Run, read_state
 
