@@ -26,7 +26,7 @@ from supervised.training.run import read_config
 Array = NDArray[np.float64]
 
 # A run's own curve shows the first of them that it logged.
-CURVES = ("episode_return", "delta", "elo", "policy_loss", "validation_accuracy", "validation_loss")
+CURVES = ("episode_return", "delta", "elo", "policy_loss", "validation_accuracy", "validation_loss", "accuracy")
 LOGARITHMIC = {"delta"}
 EVALUATED = "circles: greedy evaluation"
 LABELS = {
@@ -36,8 +36,9 @@ LABELS = {
     "elo": "Elo above the first network",
     "policy_loss": "loss of the policy",
     "value_loss": "loss of the value",
-    "validation_accuracy": "accuracy on\nheld-out episodes",
-    "validation_loss": "loss on\nheld-out episodes",
+    "validation_accuracy": "accuracy on what\nwas held out",
+    "validation_loss": "loss on what\nwas held out",
+    "accuracy": "accuracy while learning",
     "delta": "largest change\nof a value",
     "policy_changes": "states whose\npolicy changed",
     "steps": "environment steps",

@@ -19,7 +19,7 @@ from supervised.training.errors import UserError
 from supervised.training.run import Run
 
 ENV = "skidpad/CartPole-v1"
-SMALL = a2c.Config(env=ENV, total_steps=800, lanes=4, hidden=(16,), log_every=100, evaluate_every=0)
+SMALL = a2c.Config(env=ENV, total_steps=800, lanes=4, round_steps=5, hidden=(16,), log_every=100, evaluate_every=0)
 BOOK = dataclasses.replace(SMALL, whole_episodes=True, standardize_advantages=True, optimizer="adam", lanes=3)
 
 
@@ -173,7 +173,7 @@ def test_a_budget_without_a_whole_episode_is_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"learning_rate_end": 1.0}, "learning_rate_end=1.0: use at most learning_rate, 0.0007"),
+        ({"learning_rate_end": 1.0}, "learning_rate_end=1.0: use at most learning_rate, 0.003"),
         ({"round_steps": 0}, "round_steps=0: use at least 1"),
         ({"total_steps": 19}, "total_steps=19: use at least one round .5 steps in each of 4 lanes."),
         ({"optimizer": "sgd"}, "optimizer='sgd': use one of rmsprop, adam"),

@@ -1,0 +1,1 @@
+"""Networks that tell what is in a picture, and their training."""

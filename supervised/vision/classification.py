@@ -1,0 +1,334 @@
+"""Training of classifiers: whatever the network, on whatever data set.
+
+Data sets lie whole in memory as they came, images as bytes; a batch is taken, changed (`supervised.data.augmentation`),
+normalized by the statistics of what is learnt from, and learnt. The loss is the mean cross-entropy
+-log softmax(logits)[label]. All that is random in an epoch depends on the run's seed and the epoch's number alone.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from supervised.data import Split, load
+from supervised.data.augmentation import PRESETS as AUGMENTATIONS
+from supervised.data.augmentation import augment
+from supervised.training.errors import UserError, require, suggest
+from supervised.training.optimizers import load_optimizer_state, optimizer_state
+from supervised.training.precision import DTYPES, autocast, require_device
+from supervised.training.registry import Algorithm
+from supervised.training.run import Run
+from supervised.training.seeding import generators, seeded_modules, set_threads
+from supervised.vision import book
+
+Array = NDArray[Any]
+
+BLOCK = 500  # rows judged at once
+
+OPTIMIZERS: dict[str, Callable[[Any, "Config"], torch.optim.Optimizer]] = {
+    "sgd": lambda weights, config: torch.optim.SGD(
+        weights, config.learning_rate, config.momentum, weight_decay=config.weight_decay, fused=True
+    ),
+    "adam": lambda weights, config: torch.optim.AdamW(
+        weights, config.learning_rate, weight_decay=config.weight_decay, fused=True
+    ),
+    "adadelta": lambda weights, config: torch.optim.Adadelta(
+        weights, config.learning_rate, weight_decay=config.weight_decay, foreach=True
+    ),
+}
+SCALES = ("standardized", "unit", "bytes")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A classifier's training."""
+
+    data: str = "mnist"
+    """The data set: mnist, fashion-mnist, cifar10, cifar10-jpeg, digits, iris, or pictures:PATH."""
+    seed: int = 0
+    """Seed of everything random in the run."""
+    epochs: int = 5
+    """Passes through what is learnt from."""
+    batch_size: int = 100
+    """Rows of a gradient step."""
+    validation: float = 0.0
+    """Share of the training rows held out, to log how well those are told; 0: none."""
+    inputs: str = "standardized"
+    """Images as "bytes" (0 to 255), "unit" (0 to 1), or all inputs "standardized" (mean 0, variance 1 a colour)."""
+    augmentation: str = "none"
+    """What changes images in training: none, book or cifar."""
+    optimizer: str = "adam"
+    """sgd, adam (with decoupled weight decay) or adadelta."""
+    learning_rate: float = 1e-3
+    """Step size at the start."""
+    learning_rate_end: float = 0.0
+    """Step size in the end; it falls linearly over the epochs."""
+    momentum: float = 0.0
+    """Of sgd."""
+    weight_decay: float = 0.0
+    """How much a step pulls weights towards 0."""
+    dtype: str = "float32"
+    """Arithmetic of the network: float32, or bfloat16 (faster on some processors for convolutions)."""
+    device: str = "cpu"
+    """Where the network lives: "cpu" or "cuda"."""
+    threads: int = 1
+    """Threads of torch and numba."""
+    checkpoint_every: int = 1
+    """Epochs between checkpoints; 0: only at the end or when stopped."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
+        for name in ("learning_rate_end", "momentum", "weight_decay", "checkpoint_every", "seed"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
+        require(0 <= self.validation < 1, "validation", self.validation, "use a share from 0 to below 1")
+        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
+        least = self.learning_rate
+        require(self.learning_rate_end <= least, "learning_rate_end", self.learning_rate_end, f"use at most {least}")
+        for name, known in (("inputs", SCALES), ("augmentation", AUGMENTATIONS), ("optimizer", OPTIMIZERS)):
+            if getattr(self, name) not in known:
+                raise UserError(f"unknown {name} {getattr(self, name)!r}{suggest(getattr(self, name), known)}")
+        require(self.dtype in DTYPES, "dtype", self.dtype, f"use one of {', '.join(DTYPES)}")
+        require_device(self.device)
+
+    def network(self, shape: Sequence[int], classes: int) -> nn.Module:
+        """The network for inputs of that shape, colours in front, and that many classes."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class MLPConfig(Config):
+    """A fully connected classifier."""
+
+    hidden: tuple[int, ...] = (128,)
+    """Units of the hidden layers."""
+    activations: tuple[str, ...] = ("relu",)
+    """Their activations, the last one for all that are left: relu, sigmoid, tanh or elu."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(all(units >= 1 for units in self.hidden), "hidden", self.hidden, "every layer needs at least one unit")
+        require(len(self.activations) >= 1, "activations", self.activations, "name at least one")
+        for name in self.activations:
+            if name not in ACTIVATIONS:
+                raise UserError(f"unknown activation {name!r}{suggest(name, ACTIVATIONS)}")
+
+    def network(self, shape: Sequence[int], classes: int) -> nn.Module:
+        """See `Config`."""
+        return book.mlp(shape, classes, self.hidden, [ACTIVATIONS[name] for name in self.activations])
+
+
+@dataclass(frozen=True)
+class CNNConfig(Config):
+    """The convolutional classifier of chapter 4's first example."""
+
+    def network(self, shape: Sequence[int], classes: int) -> nn.Module:
+        """See `Config`."""
+        return book.cnn(shape, classes)
+
+
+@dataclass(frozen=True)
+class DeepCNNConfig(Config):
+    """The convolutional classifier of chapter 4's second example."""
+
+    data: str = "cifar10"
+    """The data set: mnist, fashion-mnist, cifar10, cifar10-jpeg, digits, iris, or pictures:PATH."""
+
+    def network(self, shape: Sequence[int], classes: int) -> nn.Module:
+        """See `Config`."""
+        return book.deep_cnn(shape, classes)
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "elu": nn.ELU,
+}
+
+
+class Inputs(nn.Module):
+    """Inputs as data sets have them, made what the network sees: colours in front, and scaled.
+
+    Args:
+        inputs: what is learnt from ``(n, *input)``; mean and deviation are theirs, and are saved with the weights.
+        scale: one of `SCALES`; only images are "bytes" or "unit".
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, inputs: Array, scale: str) -> None:
+        super().__init__()
+        self._image, self._coloured = inputs.ndim >= 3, inputs.ndim == 4
+        axes = (0,) if inputs.ndim == 2 else (0, 1, 2)
+        mean, std = np.zeros(inputs.shape[3:]), np.ones(inputs.shape[3:])
+        if scale == "standardized":
+            mean, std = inputs.mean(axes, dtype=np.float64), np.maximum(inputs.std(axes, dtype=np.float64), 1e-7)
+        elif scale == "unit":
+            std = 255 * std
+        shape = (-1, 1, 1) if self._image else (-1,)
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32).reshape(shape))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if self._image:
+            inputs = inputs.movedim(-1, 1) if self._coloured else inputs[:, None]
+            inputs = inputs.contiguous(memory_format=torch.channels_last)  # convolutions are faster so
+        return (inputs.float() - self.mean) / self.std
+
+
+class Classifier(nn.Module):
+    """A network and what goes before it.
+
+    Args:
+        inputs: training inputs ``(n, *input)``, or some of them.
+        classes: names.
+    """
+
+    def __init__(self, config: Config, inputs: Array, classes: Sequence[str]) -> None:
+        super().__init__()
+        self.config, self.classes, self.device = config, tuple(classes), torch.device(config.device)
+        self.inputs = Inputs(inputs, config.inputs)
+        shape = tuple(self.inputs(torch.from_numpy(inputs[:1])).shape[1:])
+        with seeded_modules(config.seed, "network"):
+            self.network = config.network(shape, len(classes))
+        self.to(self.device)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits ``(batch, classes)`` float32 of inputs ``(batch, *input)``."""
+        with autocast(self.device, self.config.dtype):
+            return self.network(self.inputs(inputs.to(self.device))).float()
+
+    @torch.inference_mode()
+    def probabilities(self, inputs: Array) -> Array:
+        """What each class has ``(n, classes)``; the network is judged as it is, without dropout."""
+        self.eval()
+        parts = [self(torch.from_numpy(inputs[rows])).softmax(1).cpu() for rows in _blocks(len(inputs))]
+        return torch.cat(parts).numpy()
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    return (slice(first, first + BLOCK) for first in range(0, n, BLOCK))
+
+
+def train(config: Config, run: Run | None = None) -> Classifier:
+    """Train a classifier; with a `Run` also log, save checkpoints, and continue from the newest one.
+
+    Raises:
+        UserError: data or settings that do not fit, or a loss that is no longer finite.
+        supervised.training.run.Interrupted: after a signal; a resumed run repeats the epoch under way.
+    """
+    run = run or Run.off()
+    set_threads(config.threads)
+    data = load(config.data)
+    order = generators(config.seed, "split")["split"].permutation(len(data.train.labels))
+    held = round(config.validation * len(order))
+    held_out, training = (data.train.take(np.sort(rows)) for rows in (order[:held], order[held:]))
+    require(len(training.labels) >= config.batch_size, "batch_size", config.batch_size, f"{config.data} has fewer rows")
+    classifier = Classifier(config, training.inputs, data.classes)
+    optimizer = OPTIMIZERS[config.optimizer](classifier.network.parameters(), config)
+    epoch = 0
+
+    def state() -> dict[str, Any]:
+        return {"epoch": epoch, "classifier": classifier.state_dict(), "optimizer": optimizer_state(optimizer)}
+
+    if saved := run.restore():
+        epoch = saved["epoch"]
+        classifier.load_state_dict(saved["classifier"])
+        load_optimizer_state(optimizer, saved["optimizer"])
+
+    while epoch < config.epochs:
+        with run.restartable():
+            metrics = learn(classifier, optimizer, training, epoch)
+            if held:
+                metrics |= {f"validation_{name}": value for name, value in judge(classifier, held_out).items()}
+        epoch += 1
+        run.log(epoch, metrics)
+        run.progress(epoch)
+        run.checkpoint(epoch, state, config.checkpoint_every)
+    run.finish(epoch, state)
+    return classifier
+
+
+def learn(classifier: Classifier, optimizer: torch.optim.Optimizer, data: Split, epoch: int) -> dict[str, float]:
+    """Pass once through the data; returns mean loss and accuracy on the way.
+
+    Raises:
+        UserError: the loss is not finite.
+    """
+    config, name = classifier.config, f"epoch {epoch}"
+    rng = generators(config.seed, name)[name]
+    left = 1 - epoch / config.epochs
+    rate = config.learning_rate_end + left * (config.learning_rate - config.learning_rate_end)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    rows = rng.permutation(len(data.labels))
+    total = correct = 0.0
+    classifier.train()
+    changes = AUGMENTATIONS[config.augmentation]
+    with seeded_modules(config.seed, name):  # what dropout draws
+        for batch in np.array_split(rows, -(-len(rows) // config.batch_size)):
+            inputs = data.inputs[batch]
+            labels = torch.from_numpy(data.labels[batch]).to(classifier.device)
+            logits = classifier(torch.from_numpy(augment(inputs, changes, rng) if inputs.ndim > 2 else inputs))
+            loss = F.cross_entropy(logits, labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(batch)
+            correct += float((logits.argmax(1) == labels).sum())
+    if not np.isfinite(total):
+        remedy = "training stopped, the last checkpoint is kept; try a smaller learning_rate"
+        raise UserError(f"loss={total} in epoch {epoch + 1}: {remedy}")
+    return {"loss": total / len(rows), "accuracy": correct / len(rows), "learning_rate": rate}
+
+
+def judge(classifier: Classifier, data: Split) -> dict[str, float]:
+    """Mean loss and accuracy on data as it is."""
+    probabilities = classifier.probabilities(data.inputs)
+    said = probabilities[np.arange(len(data.labels)), data.labels]
+    right = probabilities.argmax(1) == data.labels
+    return {"loss": float(-np.log(np.maximum(said, 1e-30)).mean()), "accuracy": float(right.mean())}
+
+
+#: chapter 3 learns from bytes, by stochastic gradient descent with the steps of Keras' default
+_BOOK_MLP: Mapping[str, Any] = {
+    "inputs": "bytes",
+    "optimizer": "sgd",
+    "learning_rate": 0.01,
+    "learning_rate_end": 0.01,
+    "epochs": 100,
+}
+MLP_PRESETS = {
+    "default": MLPConfig(),
+    "book-mnist": MLPConfig(**_BOOK_MLP, hidden=(100,), activations=("sigmoid",)),
+    "book-cifar": MLPConfig(
+        **{**_BOOK_MLP, "inputs": "unit"},
+        data="cifar10",
+        hidden=(1024, 512, 512),
+        activations=("relu", "relu", "sigmoid"),
+    ),
+}
+CNN_PRESETS = {
+    "default": CNNConfig(),
+    "book": CNNConfig(inputs="bytes", optimizer="adadelta", learning_rate=1.0, learning_rate_end=1.0),
+}
+DEEP_CNN_PRESETS = {
+    "default": DeepCNNConfig(epochs=20, augmentation="cifar", dtype="bfloat16"),
+    "book": DeepCNNConfig(epochs=100, batch_size=50, augmentation="book", learning_rate_end=1e-3),
+}
+
+ALGORITHMS = {
+    name: Algorithm(kind, presets, train, Classifier, "epochs", lambda config: config.epochs)
+    for name, kind, presets in (
+        ("mlp", MLPConfig, MLP_PRESETS),
+        ("cnn", CNNConfig, CNN_PRESETS),
+        ("deep-cnn", DeepCNNConfig, DEEP_CNN_PRESETS),
+    )
+}
