@@ -12,6 +12,8 @@ from supervised.training.errors import UserError, suggest
 COMMANDS = {
     "train": ("agents.train", "train an agent"),
     "evaluate": ("agents.evaluate", "play a trained agent on fresh episodes and report how well it does"),
+    "learn": ("supervised.train", "train a model on examples"),
+    "judge": ("supervised.evaluate", "judge a trained model on examples it has not seen"),
     "record": ("tools.record", "record demonstrations: with keys, from a driver, from files of others"),
     "play": ("tools.play", "show a run or demonstrations in a window or as a video; verify a recording"),
     "plot": ("tools.plot", "draw runs: curves, values over a grid, progress of dynamic programming"),

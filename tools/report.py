@@ -35,6 +35,7 @@ from supervised.training.configuration import to_json
 from supervised.training.doors import door, parse
 from supervised.training.errors import UserError, suggest
 from supervised.training.statistics import bootstrap_ci, iqm
+from supervised.vision import classification
 from tools import plot
 from tools.bench.__main__ import BENCHES
 from tools.results import board_results, overview, results, training_curves, zoo_agents
@@ -197,6 +198,9 @@ def preset_flags(algorithm: ModuleType) -> Callable[[], str]:
 
 evolution_settings = settings_table(
     {f"`{name}`": one.PRESETS["default"] for name, one in (("genetic", genetic), ("cma-es", cma_es), ("neat", neat))}
+)
+classification_settings = settings_table(
+    {f"`{name}`": one.presets["default"] for name, one in classification.ALGORITHMS.items()}
 )
 sb3_settings = settings_table({f"`{name}`": one.presets["default"] for name, one in sb3.ALGORITHMS.items()})
 
@@ -364,6 +368,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "evolution-settings": evolution_settings,
     "evolution-results": results("genetic", "cma-es", "neat"),
     "sb3-settings": sb3_settings,
+    "classification-settings": classification_settings,
     "bench-results": bench_results,
     "clone-results": clone_results,
     "dagger-rounds": dagger_rounds,

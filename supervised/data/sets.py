@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from supervised.data.formats import read_cifar, read_idx, read_pictures
 from supervised.data.sources import is_here, locate
+from supervised.training.doors import SMOKE
 from supervised.training.errors import UserError, needs_extra, require, suggest
 
 Array = NDArray[Any]
 
 PICTURES = "pictures:"  # and the path of a folder or tar archive
+SMOKE_ROWS = 500  # that SKIDPAD_SMOKE leaves of a part, about
 IRIS_TRAIN = 120  # flowers; the other 30 test
 
 
@@ -113,6 +115,8 @@ def load(name: str) -> DataSet:
     if name not in SETS:
         raise UserError(f"unknown data {name!r}{suggest(name, SETS)}; or {PICTURES}PATH")
     found = SETS[name]()
+    if SMOKE:
+        found = DataSet(_thinned(found.train), _thinned(found.test), found.classes)
     for part in (found.train, found.test):
         lowest, highest = (int(part.labels.min()), int(part.labels.max())) if len(part.labels) else (0, 0)
         require(len(part.inputs) == len(part.labels), "data", name, "there is not one label an input")
@@ -123,6 +127,10 @@ def load(name: str) -> DataSet:
             f"{name} has {len(found.classes)} classes",
         )
     return found
+
+
+def _thinned(part: Split) -> Split:
+    return part.take(slice(None, None, max(len(part.labels) // SMOKE_ROWS, 1)))
 
 
 def _pictures(path: Path) -> DataSet:

@@ -15,6 +15,9 @@ import pytest
 
 from agents import evaluate, train
 from agents.registry import CATALOGUE
+from supervised import evaluate as supervised_evaluate
+from supervised import train as supervised_train
+from supervised.registry import CATALOGUE as MODELS
 from tools import play, plot, record, report
 from tools.bench.__main__ import main as bench
 
@@ -117,6 +120,7 @@ def shown(main: Callable[[list[str]], None], *arguments: str) -> str:
 
 def test_every_option_exists() -> None:
     helps = [shown(train.main, name) for name in CATALOGUE] + [shown(train.main)]
+    helps += [shown(supervised_train.main, name) for name in MODELS] + [shown(supervised_evaluate.main)]
     helps += [shown(door) for door in (evaluate.main, plot.main, bench, report.main, record.main, play.main)]
     known = {option for text in helps for option in re.findall(r"--[a-z][\w-]*", text)} | OTHERS_OPTIONS
     for page in PAGES:
