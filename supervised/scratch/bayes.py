@@ -28,7 +28,7 @@ class NaiveBayes:
         classes = int(labels.max()) + 1
         counts = np.zeros((classes, inputs.shape[1], values))
         for feature in range(inputs.shape[1]):
-            np.add.at(counts, (labels, feature, inputs[:, feature]), 1)
+            np.add.at(counts, (labels, np.full(len(labels), feature), inputs[:, feature]), 1)
         self.priors = np.bincount(labels, minlength=classes) / len(labels)
         self.likelihoods = (counts + smoothing) / (counts + smoothing).sum(2, keepdims=True)
 
