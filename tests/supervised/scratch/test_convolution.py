@@ -1,4 +1,4 @@
-"""Chapter 4: layers against torch's, forward and backward, in one to three axes; and the sizes that the book computes."""
+"""Chapter 4: layers against torch's, forward and backward, in one to three axes; and sizes as the book computes them."""
 
 from typing import Any
 
