@@ -90,6 +90,14 @@ PRESETS = {
         learning_rate=7e-4,
         entropy_coefficient=0.01,
     ),
+    "acrobot": Config(
+        env="Acrobot-v1",
+        total_steps=500_000,
+        learning_rate=1e-3,
+        normalize_observations=True,
+        normalize_rewards=True,
+        evaluate_every=0,
+    ),
     "book": Config(
         env="skidpad/CartPole-v0",
         lanes=3,

@@ -1,4 +1,4 @@
-"""Chapter 4: layers against torch's, forward and backward, in one to three axes; and sizes as the book computes them."""
+"""Chapter 4: layers against torch's, forward and backward, in one to three axes; and sizes as in the book."""
 
 from typing import Any
 

@@ -1,0 +1,26 @@
+"""The book's pictures are drawn, the same bytes for the same seed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from supervised import figures
+
+
+@pytest.mark.parametrize("name", list(figures.FIGURES))
+def test_every_picture(name: str, tmp_path: Path) -> None:
+    if name == "astronaut":
+        pytest.importorskip("skimage", reason="needs the learn extra")
+    paths = [tmp_path / f"{k}.png" for k in range(2)]
+    for path in paths:
+        figures.main([name, "--out", str(path)])
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    with Image.open(paths[0]) as picture:
+        assert picture.size == figures.FIGURES[name][2]
+
+
+def test_mistakes(tmp_path: Path, refused: Callable[..., str]) -> None:
+    assert "unknown picture 'xorr'; did you mean xor" in refused(figures.main, "xorr")
+    assert "end its name in .png or .svg" in refused(figures.main, "boxcar", "--out", tmp_path / "box.gif")
