@@ -49,7 +49,7 @@ class Config(PolicySettings):
     """A round is a whole episode of every lane instead, and the critic takes a step on each (the book's listing)."""
     gae_lambda: float = 1.0
     """Advantages: 0 trusts the value function, 1 the returns (Schulman et al. 2016)."""
-    standardize_advantages: tyro.conf.FlagConversionOff[bool] = False
+    standardize_advantages: tyro.conf.FlagConversionOff[bool] = True
     """Shift and scale a round's advantages to mean 0 and variance 1."""
     value_coefficient: float = 0.5
     """Weight of the value function's squared error."""
@@ -87,12 +87,14 @@ PRESETS = {
         total_steps=4_000_000,
         lanes=16,
         round_steps=5,
+        standardize_advantages=False,
         learning_rate=7e-4,
         entropy_coefficient=0.01,
     ),
     "acrobot": Config(
         env="Acrobot-v1",
         total_steps=500_000,
+        standardize_advantages=False,
         learning_rate=1e-3,
         normalize_observations=True,
         normalize_rewards=True,
@@ -104,7 +106,6 @@ PRESETS = {
         discount=0.9,
         hidden=(20,),
         whole_episodes=True,
-        standardize_advantages=True,
         optimizer="adam",
         learning_rate=0.01,
         learning_rate_end=0.01,

@@ -19,7 +19,16 @@ from supervised.training.errors import UserError
 from supervised.training.run import Run
 
 ENV = "skidpad/CartPole-v1"
-SMALL = a2c.Config(env=ENV, total_steps=800, lanes=4, round_steps=5, hidden=(16,), log_every=100, evaluate_every=0)
+SMALL = a2c.Config(
+    env=ENV,
+    total_steps=800,
+    lanes=4,
+    round_steps=5,
+    standardize_advantages=False,
+    hidden=(16,),
+    log_every=100,
+    evaluate_every=0,
+)
 BOOK = dataclasses.replace(SMALL, whole_episodes=True, standardize_advantages=True, optimizer="adam", lanes=3)
 
 
