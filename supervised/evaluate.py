@@ -4,16 +4,17 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import tyro
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from supervised.data import load
+from supervised.data import DataSet, load
 from supervised.registry import find
 from supervised.training.checkpoint import atomic_write
 from supervised.training.configuration import from_json
@@ -22,6 +23,8 @@ from supervised.training.doors import Rules, door, parse
 from supervised.training.errors import UserError, writing
 from supervised.training.run import read_config, read_finished, read_state
 from supervised.training.statistics import judge, requirement
+from supervised.vision.classification import Classifier
+from supervised.vision.pictures import draw_features, draw_weights
 
 PROG = "python -m supervised.evaluate"
 DESCRIPTION = "Judge a trained model on data that its training has not seen."
@@ -95,10 +98,25 @@ def _main(arguments: list[str]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(target, json.dumps(result, indent=1) + "\n")
     print(f"written  {target}")
-    picture = target.with_name("confusion.png")
-    draw_confusion(confusion_matrix(labels, told, len(data.classes)), data.classes, picture, f"{name}: what was told")
-    print(f"picture  {picture}")
+    for picture in draw(model, data, told, target.parent, name):
+        print(f"picture  {picture}")
     judge(requirements, result)
+
+
+def draw(model: Classifier, data: DataSet, told: NDArray[np.int64], folder: Path, name: str) -> Iterator[Path]:
+    """Draw what was told, and of images the first weights and what layers make of the first test image."""
+    path = folder / "confusion.png"
+    draw_confusion(
+        confusion_matrix(data.test.labels, told, len(data.classes)), data.classes, path, f"{name}: what was told"
+    )
+    yield path
+    if data.test.inputs.ndim > 2:
+        image = data.test.inputs[0]
+        shape = (*image.shape[2:], 1)[:1] + image.shape[:2]
+        if draw_weights(model, shape, folder / "weights.png"):
+            yield folder / "weights.png"
+        if draw_features(model, image, folder / "features.png"):
+            yield folder / "features.png"
 
 
 if __name__ == "__main__":

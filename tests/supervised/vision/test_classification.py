@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from supervised import evaluate as evaluate_door
 from supervised import train as train_door
@@ -19,6 +20,7 @@ from supervised.training.errors import UserError
 from supervised.training.run import Interrupted, Run
 from supervised.vision import book, classification
 from supervised.vision.classification import Classifier, CNNConfig, DeepCNNConfig, Inputs, MLPConfig
+from supervised.vision.pictures import draw_features, draw_weights
 
 RNG = np.random.default_rng(0)
 
@@ -143,7 +145,8 @@ def test_a_run_is_trained_and_judged_by_command(tmp_path: Path, capsys: pytest.C
     result = json.loads((folder / "evaluation.json").read_text())
     assert result["examples"] == 100 and result["ci95"][0] < result["accuracy"] <= result["ci95"][1]
     assert result["training"]["step"] == 4
-    assert (folder / "confusion.png").exists() and (folder / "curve.png").exists()
+    drawn = {path.name for path in folder.glob("*.png")}
+    assert drawn == {"curve.png", "confusion.png", "weights.png"}, "a network without maps has no features to draw"
     with pytest.raises(SystemExit) as stop:
         evaluate_door.main([str(folder), "--require", "accuracy>1"])
     assert stop.value.code == 1
@@ -191,6 +194,20 @@ def test_every_preset_can_be_made(name: str) -> None:
     for preset in find(name).presets.values():
         inputs = np.zeros((4, 32, 32, 3), np.uint8)
         assert isinstance(Classifier(preset, inputs, ("a", "b")).config, find(name).config)
+
+
+def test_pictures_of_what_was_learnt(tmp_path: Path, stripes: DataSet) -> None:
+    colours = np.repeat(stripes.test.inputs[..., None], 3, 3)
+    for config, inputs, layers in ((CNNConfig(), stripes.test.inputs, 3), (DeepCNNConfig(), colours, 9)):
+        classifier = Classifier(config, inputs, stripes.classes)
+        shape = (3 if inputs.ndim == 4 else 1, 24, 24)
+        assert draw_weights(classifier, shape, tmp_path / "weights.png")
+        assert draw_features(classifier, inputs[0], tmp_path / "features.png")
+        with Image.open(tmp_path / "features.png") as picture:
+            assert picture.size[1] == 95 * (layers + 1) + 30
+    assert not draw_features(
+        Classifier(MLPConfig(), stripes.test.inputs, stripes.classes), stripes.test.inputs[0], tmp_path
+    )
 
 
 def test_a_network_asked_for_by_the_base_alone() -> None:

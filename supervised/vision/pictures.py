@@ -1,0 +1,80 @@
+"""Pictures of what a classifier has learnt: its first weights, and what layers make of an image (chapters 3 and 4)."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from supervised.training.plots import figure
+from supervised.vision.classification import Classifier
+
+Array = NDArray[Any]
+
+MOST = 100  # neurons shown of the first layer
+MAPS = 8  # shown of each later one
+
+
+def draw_weights(classifier: Classifier, shape: tuple[int, ...], path: Path) -> bool:
+    """Draw what each neuron of the first layer looks for, light where it wants light, as the mean over colours.
+
+    Args:
+        shape: of an image as the network sees it (colours, height, width).
+
+    Returns:
+        Whether there was anything to draw: a first layer of neurons or filters.
+    """
+    first = next((one for one in classifier.network.modules() if isinstance(one, nn.Linear | nn.Conv2d)), None)
+    if first is None:
+        return False
+    weights = first.weight.detach().float().cpu()[:MOST]
+    pictures = (weights.reshape(len(weights), *shape) if isinstance(first, nn.Linear) else weights).mean(1).numpy()
+    side = math.ceil(math.sqrt(len(pictures)))
+    rows = math.ceil(len(pictures) / side)
+    with figure(path, (60 * side + 20, 60 * rows + 80)) as drawing:
+        kind = "neurons" if isinstance(first, nn.Linear) else "filters"
+        _grid(drawing, [list(pictures[side * k : side * (k + 1)]) for k in range(rows)])
+        drawing.suptitle(f"Weights of the first {len(pictures)} {kind}", x=0.02, ha="left", fontsize="medium")
+    return True
+
+
+def draw_features(classifier: Classifier, image: Array, path: Path) -> bool:
+    """Draw what the layers with maps make of one image, some maps of each; False where no layer has any.
+
+    Args:
+        image: ``(height, width)`` or ``(height, width, colours)`` uint8.
+    """
+    made: list[tuple[str, Tensor]] = []
+
+    def keep(module: nn.Module, _: Any, output: Tensor) -> None:
+        if output.ndim == 4:
+            made.append((type(module).__name__, output[0].detach().float().cpu()))
+
+    kinds = nn.Conv2d, nn.MaxPool2d
+    hooks = [one.register_forward_hook(keep) for one in classifier.network.modules() if isinstance(one, kinds)]
+    try:
+        classifier.probabilities(image[None])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not made:
+        return False
+    rows = [[image if image.ndim == 2 else image.mean(2)], *(list(maps[:MAPS].numpy()) for _, maps in made)]
+    names = ["image", *(f"{name} {tuple(maps.shape)}" for name, maps in made)]
+    with figure(path, (90 * MAPS + 180, 95 * len(rows) + 30)) as drawing:
+        _grid(drawing, rows, names)
+    return True
+
+
+def _grid(drawing: Figure, rows: list[list[Array]], names: list[str] | None = None) -> None:
+    """Gray pictures in rows, each with its own range from black to white."""
+    axes = drawing.subplots(len(rows), max(map(len, rows)), squeeze=False)
+    for k, line in enumerate(axes):
+        for place in line:
+            place.set_axis_off()
+        for place, picture in zip(line, rows[k], strict=False):
+            place.imshow(picture, cmap="gray", interpolation="nearest")
+        if names is not None:
+            line[0].set_title(names[k], loc="left", fontsize="x-small")
