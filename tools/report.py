@@ -199,8 +199,9 @@ def preset_flags(algorithm: ModuleType) -> Callable[[], str]:
 evolution_settings = settings_table(
     {f"`{name}`": one.PRESETS["default"] for name, one in (("genetic", genetic), ("cma-es", cma_es), ("neat", neat))}
 )
-classification_settings = settings_table(
-    {f"`{name}`": one.presets["default"] for name, one in classification.ALGORITHMS.items()}
+classification_settings, network_settings = (
+    settings_table({f"`{name}`": classification.ALGORITHMS[name].presets["default"] for name in names})
+    for names in (("mlp", "cnn", "deep-cnn"), ("resnet18",))
 )
 sb3_settings = settings_table({f"`{name}`": one.presets["default"] for name, one in sb3.ALGORITHMS.items()})
 
@@ -369,6 +370,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "evolution-results": results("genetic", "cma-es", "neat"),
     "sb3-settings": sb3_settings,
     "classification-settings": classification_settings,
+    "network-settings": network_settings,
     "bench-results": bench_results,
     "clone-results": clone_results,
     "dagger-rounds": dagger_rounds,

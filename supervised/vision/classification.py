@@ -24,7 +24,7 @@ from supervised.training.precision import DTYPES, autocast, require_device
 from supervised.training.registry import Algorithm
 from supervised.training.run import Run
 from supervised.training.seeding import generators, seeded_modules, set_threads
-from supervised.vision import book
+from supervised.vision import book, networks
 
 Array = NDArray[Any]
 
@@ -144,6 +144,26 @@ class DeepCNNConfig(Config):
         return book.deep_cnn(shape, classes)
 
 
+@dataclass(frozen=True)
+class NetworkConfig(Config):
+    """A classifier of an architecture by name."""
+
+    data: str = "cifar10"
+    """The data set: mnist, fashion-mnist, cifar10, cifar10-jpeg, digits, iris, or pictures:PATH."""
+    epochs: int = 20
+    """Passes through what is learnt from."""
+    augmentation: str = "cifar"
+    """What changes images in training: none, book or cifar."""
+    dtype: str = "bfloat16"
+    """Arithmetic of the network: float32, or bfloat16 (faster on some processors for convolutions)."""
+    architecture: str = "resnet18"
+    """The network, a name in `supervised.vision.networks`."""
+
+    def network(self, shape: Sequence[int], classes: int) -> nn.Module:
+        """See `Config`."""
+        return networks.build(self.architecture, shape[0], classes, min(shape[1:]))
+
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "sigmoid": nn.Sigmoid,
@@ -196,6 +216,8 @@ class Classifier(nn.Module):
         self.config, self.classes, self.device = config, tuple(classes), torch.device(config.device)
         self.inputs = Inputs(inputs, config.inputs)
         shape = tuple(self.inputs(torch.from_numpy(inputs[:1])).shape[1:])
+        flat = isinstance(config, MLPConfig) or len(shape) == 3
+        require(flat, "data", config.data, "this network sees images alone, use mlp")
         with seeded_modules(config.seed, "network"):
             self.network = config.network(shape, len(classes))
         self.to(self.device)
@@ -324,11 +346,13 @@ DEEP_CNN_PRESETS = {
     "book": DeepCNNConfig(epochs=100, batch_size=50, augmentation="book", learning_rate_end=1e-3),
 }
 
+_MODELS: list[tuple[str, type[Config], Mapping[str, Config]]] = [
+    ("mlp", MLPConfig, MLP_PRESETS),
+    ("cnn", CNNConfig, CNN_PRESETS),
+    ("deep-cnn", DeepCNNConfig, DEEP_CNN_PRESETS),
+    *((name, NetworkConfig, {"default": NetworkConfig(architecture=name)}) for name in networks.NETWORKS),
+]
 ALGORITHMS = {
     name: Algorithm(kind, presets, train, Classifier, "epochs", lambda config: config.epochs)
-    for name, kind, presets in (
-        ("mlp", MLPConfig, MLP_PRESETS),
-        ("cnn", CNNConfig, CNN_PRESETS),
-        ("deep-cnn", DeepCNNConfig, DEEP_CNN_PRESETS),
-    )
+    for name, kind, presets in _MODELS
 }

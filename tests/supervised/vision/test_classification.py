@@ -19,7 +19,8 @@ from supervised.training.configuration import to_json
 from supervised.training.errors import UserError
 from supervised.training.run import Interrupted, Run
 from supervised.vision import book, classification
-from supervised.vision.classification import Classifier, CNNConfig, DeepCNNConfig, Inputs, MLPConfig
+from supervised.vision.classification import Classifier, CNNConfig, DeepCNNConfig, Inputs, MLPConfig, NetworkConfig
+from supervised.vision.networks import NETWORKS
 from supervised.vision.pictures import draw_features, draw_weights
 
 RNG = np.random.default_rng(0)
@@ -78,6 +79,7 @@ def test_inputs_come_scaled_with_colours_in_front(shape: tuple[int, ...]) -> Non
         CNNConfig(epochs=3),
         CNNConfig(epochs=3, optimizer="adadelta", learning_rate=1.0, inputs="unit"),
         DeepCNNConfig(epochs=4, batch_size=20, dtype="bfloat16"),
+        NetworkConfig(architecture="resnet18", epochs=2, augmentation="none", dtype="float32"),
         MLPConfig(epochs=15, optimizer="sgd", learning_rate=0.05, momentum=0.9),
     ],
     ids=lambda config: f"{type(config).__name__} {config.optimizer} {config.dtype}",
@@ -161,6 +163,7 @@ def test_a_run_is_trained_and_judged_by_command(tmp_path: Path, capsys: pytest.C
         (["mlp", "--data", "strips"], "unknown data 'strips'; did you mean stripes"),
         (["cnn", "--data", "tiny"], "image='5 x 5': this network needs 6 x 6 pixels or more"),
         (["mlp", "--data", "stripes", "--batch-size", "201"], "batch_size=201: stripes has fewer rows"),
+        (["resnet18", "--data", "flat"], "data='flat': this network sees images alone, use mlp"),
         (["mlp", "--learning-rate", "0"], "learning_rate=0.0: use a positive number"),
         (["mlp", "--optimizer", "adm"], "unknown optimizer 'adm'; did you mean adam"),
         (["mlp", "--activations", "rely"], "unknown activation 'rely'; did you mean relu"),
@@ -176,6 +179,8 @@ def test_mistakes_are_one_line(
 ) -> None:
     tiny = Split(np.zeros((100, 5, 5), np.uint8), np.arange(100) % 2)
     monkeypatch.setitem(sets.SETS, "tiny", lambda: DataSet(tiny, tiny, ("a", "b")))
+    flat = Split(np.zeros((100, 5), np.float32), np.arange(100) % 2)
+    monkeypatch.setitem(sets.SETS, "flat", lambda: DataSet(flat, flat, ("a", "b")))
     assert message in refused(train_door.main, *arguments, "--run-dir", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -189,7 +194,11 @@ def test_other_data_that_does_not_fit_is_named(
     assert "small does not fit what" in refused(evaluate_door.main, tmp_path / "run", "--data", "small")
 
 
-@pytest.mark.parametrize("name", list(CATALOGUE))
+def test_every_architecture_can_be_trained_by_name() -> None:
+    assert CATALOGUE.keys() == classification.ALGORITHMS.keys() and NETWORKS.keys() < CATALOGUE.keys()
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn", "deep-cnn", "mobilenet_v2", "resnet18", "vgg11_bn"])
 def test_every_preset_can_be_made(name: str) -> None:
     for preset in find(name).presets.values():
         inputs = np.zeros((4, 32, 32, 3), np.uint8)
