@@ -18,7 +18,7 @@ MAY_IMPORT = {
 }
 FILES = sorted(path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py"))
 RUNS_CODE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-SEEDED = {"Generator", "BitGenerator", "PCG64", "SeedSequence", "default_rng"}
+SEEDED = {"RandomState", "Generator", "BitGenerator", "PCG64", "SeedSequence", "default_rng"}
 
 
 def parsed(path: Path) -> ast.Module:

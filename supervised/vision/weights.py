@@ -1,6 +1,5 @@
 """Weights that others have published: files of torchvision and others with a state dict of PyTorch."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,12 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: give a file of weights") from error
-    except pickle.UnpicklingError as error:
-        raise UserError(f"{path} is not weights alone; nothing of it was run, do not use it") from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise CorruptFile(f"cannot read {path}: {str(error).splitlines()[0]}; it is truncated or damaged") from error
+    except Exception as error:
+        if type(error).__name__ != "UnpicklingError":  # of a module that nothing of ours imports
+            raise
+        raise UserError(f"{path} is not weights alone; nothing of it was run, do not use it") from error
     if not isinstance(found, dict) or not all(isinstance(one, torch.Tensor) for one in found.values()):
         raise UserError(f"{path} holds no state dict: names of weights and tensors")
     return found
