@@ -23,7 +23,7 @@ from supervised.training.doors import Rules, door, parse
 from supervised.training.errors import UserError, writing
 from supervised.training.run import read_config, read_finished, read_state
 from supervised.training.statistics import judge, requirement
-from supervised.vision.classification import Classifier
+from supervised.vision.classification import Classifier, measures
 from supervised.vision.pictures import draw_features, draw_weights
 
 PROG = "python -m supervised.evaluate"
@@ -76,13 +76,11 @@ def _main(arguments: list[str]) -> None:
     probabilities = model.probabilities(data.test.inputs)
     seconds = time.perf_counter() - started
     labels, told = data.test.labels, probabilities.argmax(1)
-    right, n = int((told == labels).sum()), len(labels)
-    interval = binomtest(right, n).proportion_ci(0.95, "wilson")
-    said = probabilities[np.arange(n), labels]
+    n = len(labels)
+    interval = binomtest(int((told == labels).sum()), n).proportion_ci(0.95, "wilson")
     result = {
-        "accuracy": right / n,
+        **measures(probabilities, labels),
         "ci95": [float(interval.low), float(interval.high)],
-        "loss": float(-np.log(np.maximum(said, 1e-30)).mean()),
         "examples": n,
         "protocol": f"{name}, {n:,} test examples",
         "seconds": round(seconds, 3),
@@ -90,7 +88,7 @@ def _main(arguments: list[str]) -> None:
         "training": read_finished(options.run),
     }
     print(f"{record['algorithm']} on {result['protocol']}")
-    print(f"accuracy {right / n:.2%}   95 % interval {interval.low:.2%} to {interval.high:.2%}")
+    print(f"accuracy {result['accuracy']:.2%}   95 % interval {interval.low:.2%} to {interval.high:.2%}")
     print(f"loss     {result['loss']:.4f}")
     print(f"time     {seconds:.2f} s")
     target = options.json or options.run / "evaluation.json"

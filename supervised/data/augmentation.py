@@ -1,7 +1,7 @@
 """Random changes to batches of images that leave their class as it is: more to learn from than there is.
 
 Every image of a batch draws its own changes. All that moves pixels is one affine map an image, so that they are
-interpolated once, whatever is asked for (book, chapter 3: "Improving the performance of CNNs").
+interpolated once, whatever is asked for (book, chapter 4).
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Augmentation:
 
 PRESETS = {
     "none": Augmentation(),
-    # chapter 3: "CNNs: recent advances"; rotation by 90 degrees is more than CIFAR's classes bear
+    # chapter 4: "A CNN example with Keras and CIFAR-10"
     "book": Augmentation(rotation=90.0, shift=0.1, flip=True),
     # He et al. 2016, section 4.2
     "cifar": Augmentation(crop=4, flip=True, fill="black"),
@@ -125,20 +125,3 @@ def _warp(images: Array, maps: Array, tones: Array, black: bool, out: Array) -> 
                             value += share * image[down, across, colour]
                     value = (value - mean) * contrast + mean + lightness
                     out[k, row, column, colour] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)) + 0.5)
-
-
-class Normalization:
-    """Inputs of mean 0 and variance 1, by the statistics of what is learnt from (Keras' "featurewise").
-
-    Args:
-        inputs: ``(n, *input)``; the last axis of images with one is colour, and has statistics of its own.
-    """
-
-    def __init__(self, inputs: Array) -> None:
-        axes = tuple(range(inputs.ndim - 1)) if inputs.ndim in (2, 4) else tuple(range(inputs.ndim))
-        self.mean = inputs.mean(axes, dtype=np.float64).astype(np.float32)
-        self.std = np.maximum(inputs.std(axes, dtype=np.float64), 1e-7).astype(np.float32)
-
-    def __call__(self, inputs: Array) -> Array:
-        """Normalized inputs, float32."""
-        return (inputs - self.mean) / self.std

@@ -77,9 +77,7 @@ def locate(name: str) -> Path:
     """
     if name not in FILES:
         raise UserError(f"unknown file {name!r}{suggest(name, FILES)}")
-    given = os.environ.get("SKIDPAD_DATA")
-    places = [Path(given) / name] if given else []
-    places.append(cache() / name)
+    places = _places(name)
     for path in places:
         if path.is_file():
             return _checked(path, name)
@@ -88,8 +86,13 @@ def locate(name: str) -> Path:
 
 def is_here(name: str) -> bool:
     """Whether `locate` would find the file without a download."""
+    return any(path.is_file() for path in _places(name))
+
+
+def _places(name: str) -> list[Path]:
+    """Where a file may be, the first of them first."""
     given = os.environ.get("SKIDPAD_DATA")
-    return any((Path(folder) / name).is_file() for folder in (given, cache()) if folder)
+    return [Path(folder) / name for folder in (given, cache()) if folder]
 
 
 def _checked(path: Path, name: str) -> Path:

@@ -313,9 +313,13 @@ def learn(classifier: Classifier, optimizer: torch.optim.Optimizer, data: Split,
 
 def judge(classifier: Classifier, data: Split) -> dict[str, float]:
     """Mean loss and accuracy on data as it is."""
-    probabilities = classifier.probabilities(data.inputs)
-    said = probabilities[np.arange(len(data.labels)), data.labels]
-    right = probabilities.argmax(1) == data.labels
+    return measures(classifier.probabilities(data.inputs), data.labels)
+
+
+def measures(probabilities: Array, labels: Array) -> dict[str, float]:
+    """Mean loss and accuracy of probabilities ``(n, classes)`` where labels ``(n,)`` are true."""
+    said = probabilities[np.arange(len(labels)), labels]
+    right = probabilities.argmax(1) == labels
     return {"loss": float(-np.log(np.maximum(said, 1e-30)).mean()), "accuracy": float(right.mean())}
 
 

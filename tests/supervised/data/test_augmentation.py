@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from supervised.data.augmentation import PRESETS, Augmentation, Normalization, _warp, augment
+from supervised.data.augmentation import PRESETS, Augmentation, _warp, augment
 from supervised.training.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -106,16 +106,3 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
 def test_settings_out_of_range_are_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         Augmentation(**settings)
-
-
-def test_normalized_inputs_have_mean_0_and_variance_1() -> None:
-    for inputs, axes in (
-        (IMAGES, (0, 1, 2)),
-        (IMAGES[..., 0], (0, 1, 2)),
-        (IMAGES[:, 0, :, 0].astype(np.float32), (0,)),
-    ):
-        out = Normalization(inputs)(inputs)
-        assert out.dtype == np.float32
-        np.testing.assert_allclose(out.mean(axes), 0, atol=1e-5)
-        np.testing.assert_allclose(out.std(axes), 1, atol=1e-5)
-    assert (Normalization(np.full((3, 2), 7, np.uint8))(np.full((3, 2), 7, np.uint8)) == 0).all()
