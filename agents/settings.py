@@ -103,11 +103,6 @@ class Acting(Common):
         too_few = "not every lane ended an episode in so many; give more, or an environment with a time limit"
         require(step > 0, "total_steps", self.total_steps, too_few)
 
-    def require_falling(self, start: str, end: str) -> None:
-        """Refuse a schedule that would rise between two settings; raises UserError."""
-        highest = getattr(self, start)
-        require(getattr(self, end) <= highest, end, getattr(self, end), f"use at most {start}, {highest}")
-
 
 @dataclass(frozen=True)
 class Online(Acting):

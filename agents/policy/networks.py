@@ -15,7 +15,7 @@ from agents.policy import distributions
 from agents.settings import Online
 from agents.transforms import Transforms
 from supervised import backbones
-from supervised.training.errors import UserError, require
+from supervised.training.errors import UserError, require, require_falling
 from supervised.training.precision import autocast
 from supervised.training.seeding import generator_state, generators, seeded_modules, set_generator_state
 
@@ -50,7 +50,7 @@ class PolicySettings(Online):
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
         for name in ("learning_rate_end", "entropy_coefficient", "max_gradient_norm"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
-        self.require_falling("learning_rate", "learning_rate_end")
+        require_falling(self, "learning_rate", "learning_rate_end")
         require(self.reward_scale > 0, "reward_scale", self.reward_scale, "use a positive number")
 
     @property

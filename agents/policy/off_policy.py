@@ -19,7 +19,7 @@ from agents.replay import Replay
 from agents.settings import EnvId, Online
 from agents.transforms import Transforms
 from supervised import backbones
-from supervised.training.errors import UserError, require
+from supervised.training.errors import UserError, require, require_falling
 from supervised.training.seeding import generator_state, generators, seeded_modules, set_generator_state
 
 Array = NDArray[Any]
@@ -66,7 +66,7 @@ class OffPolicySettings(Online):
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
         for name in ("learning_rate_end", "learning_starts"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
-        self.require_falling("learning_rate", "learning_rate_end")
+        require_falling(self, "learning_rate", "learning_rate_end")
         self.require_beginning(self.learning_starts)
         require(0 < self.tau <= 1, "tau", self.tau, "use a number above 0, and 1 at most (copies)")
         require(self.dtype == "float32", "dtype", self.dtype, "these are small networks; matmul_precision is faster")

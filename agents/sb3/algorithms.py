@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from agents.settings import EnvId, Online
 from supervised.backbones import ACTIVATIONS
-from supervised.training.errors import UserError, needs_extra, require, suggest
+from supervised.training.errors import UserError, needs_extra, require, require_falling, suggest
 from supervised.training.registry import Algorithm
 from supervised.training.run import Run
 
@@ -41,7 +41,7 @@ class Settings(Online):
             raise UserError(f"unknown activation {self.activation!r}{suggest(self.activation, ACTIVATIONS)}")
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
         require(self.learning_rate_end >= 0, "learning_rate_end", self.learning_rate_end, "use 0 or more")
-        self.require_falling("learning_rate", "learning_rate_end")
+        require_falling(self, "learning_rate", "learning_rate_end")
         room = f"use at least one round of {self.round} steps"
         require(self.total_steps >= self.round, "total_steps", self.total_steps, room)
 
@@ -134,7 +134,7 @@ class PPO(OnPolicy):
         require(self.batch_size >= 2, "batch_size", self.batch_size, "use at least 2")
         require(self.clip > 0, "clip", self.clip, "use a positive number")
         require(self.clip_end >= 0, "clip_end", self.clip_end, "use 0 or more")
-        self.require_falling("clip", "clip_end")
+        require_falling(self, "clip", "clip_end")
 
     def keywords(self) -> dict[str, Any]:
         """See `Settings`."""
@@ -238,7 +238,7 @@ class DQN(OffPolicy):
         super().__post_init__()
         for name in ("epsilon_start", "epsilon_end", "exploration_fraction"):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "use a number from 0 to 1")
-        self.require_falling("epsilon_start", "epsilon_end")
+        require_falling(self, "epsilon_start", "epsilon_end")
         interval = self.target_update_interval
         require(interval >= 1, "target_update_interval", interval, "use at least 1")
         require(self.max_gradient_norm > 0, "max_gradient_norm", self.max_gradient_norm, "use a positive number")

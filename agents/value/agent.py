@@ -16,7 +16,7 @@ from agents.transforms import Transforms
 from agents.value.distributions import LOSSES, Categorical, Distribution, Expected, Quantile
 from agents.value.networks import QNetwork
 from supervised import backbones
-from supervised.training.errors import UserError, require
+from supervised.training.errors import UserError, require, require_falling
 from supervised.training.precision import autocast
 from supervised.training.seeding import generator_state, generators, seeded_modules, set_generator_state
 
@@ -68,7 +68,7 @@ class ValueSettings(Online):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "use a number from 0 to 1")
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
         for start, end in (("learning_rate", "learning_rate_end"), ("epsilon_start", "epsilon_end")):
-            self.require_falling(start, end)
+            require_falling(self, start, end)
         require(self.loss in LOSSES, "loss", self.loss, f"use one of {', '.join(LOSSES)}")
         require(self.atoms >= 2, "atoms", self.atoms, "use at least 2")
         low, high = self.value_range

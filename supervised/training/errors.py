@@ -34,6 +34,12 @@ def require(condition: bool, name: str, value: object, remedy: str) -> None:
         raise UserError(f"{name}={value!r}: {remedy}")
 
 
+def require_falling(settings: object, start: str, end: str) -> None:
+    """Refuse a schedule that would rise between two settings; raises `UserError`."""
+    highest = getattr(settings, start)
+    require(getattr(settings, end) <= highest, end, getattr(settings, end), f"use at most {start}, {highest}")
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Raise any `OSError` of the block as the `UserError` "cannot write `path`: reason; remedy"."""

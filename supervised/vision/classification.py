@@ -7,24 +7,27 @@ normalized by the statistics of what is learnt from, and learnt. The loss is the
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supervised.data import Split, load
 from supervised.data.augmentation import PRESETS as AUGMENTATIONS
 from supervised.data.augmentation import augment
+from supervised.epochs import Settings, train_epochs
+from supervised.judgement import Judgement, Model
+from supervised.training.confusion import confusion_matrix, draw_confusion
 from supervised.training.errors import UserError, require, suggest
-from supervised.training.optimizers import load_optimizer_state, optimizer_state
-from supervised.training.precision import DTYPES, autocast, require_device
-from supervised.training.registry import Algorithm
+from supervised.training.precision import autocast
 from supervised.training.run import Run
 from supervised.training.seeding import generators, seeded_modules, set_threads
-from supervised.vision import book, networks
+from supervised.vision import book, networks, pictures
 
 Array = NDArray[Any]
 
@@ -45,17 +48,9 @@ SCALES = ("standardized", "unit", "bytes")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """A classifier's training."""
 
-    data: str = "mnist"
-    """The data set: mnist, fashion-mnist, cifar10, cifar10-jpeg, digits, iris, or pictures:PATH."""
-    seed: int = 0
-    """Seed of everything random in the run."""
-    epochs: int = 5
-    """Passes through what is learnt from."""
-    batch_size: int = 100
-    """Rows of a gradient step."""
     validation: float = 0.0
     """Share of the training rows held out, to log how well those are told; 0: none."""
     inputs: str = "standardized"
@@ -64,37 +59,19 @@ class Config:
     """What changes images in training: none, book or cifar."""
     optimizer: str = "adam"
     """sgd, adam (with decoupled weight decay) or adadelta."""
-    learning_rate: float = 1e-3
-    """Step size at the start."""
-    learning_rate_end: float = 0.0
-    """Step size in the end; it falls linearly over the epochs."""
     momentum: float = 0.0
     """Of sgd."""
     weight_decay: float = 0.0
     """How much a step pulls weights towards 0."""
-    dtype: str = "float32"
-    """Arithmetic of the network: float32, or bfloat16 (faster on some processors for convolutions)."""
-    device: str = "cpu"
-    """Where the network lives: "cpu" or "cuda"."""
-    threads: int = 1
-    """Threads of torch and numba."""
-    checkpoint_every: int = 1
-    """Epochs between checkpoints; 0: only at the end or when stopped."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
-        for name in ("learning_rate_end", "momentum", "weight_decay", "checkpoint_every", "seed"):
+        super().__post_init__()
+        for name in ("momentum", "weight_decay"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
         require(0 <= self.validation < 1, "validation", self.validation, "use a share from 0 to below 1")
-        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
-        least = self.learning_rate
-        require(self.learning_rate_end <= least, "learning_rate_end", self.learning_rate_end, f"use at most {least}")
         for name, known in (("inputs", SCALES), ("augmentation", AUGMENTATIONS), ("optimizer", OPTIMIZERS)):
             if getattr(self, name) not in known:
                 raise UserError(f"unknown {name} {getattr(self, name)!r}{suggest(getattr(self, name), known)}")
-        require(self.dtype in DTYPES, "dtype", self.dtype, f"use one of {', '.join(DTYPES)}")
-        require_device(self.device)
 
     def network(self, shape: Sequence[int], classes: int) -> nn.Module:
         """The network for inputs of that shape, colours in front, and that many classes."""
@@ -154,8 +131,6 @@ class NetworkConfig(Config):
     """Passes through what is learnt from."""
     augmentation: str = "cifar"
     """What changes images in training: none, book or cifar."""
-    dtype: str = "bfloat16"
-    """Arithmetic of the network: float32, or bfloat16 (faster on some processors for convolutions)."""
     architecture: str = "resnet18"
     """The network, a name in `supervised.vision.networks`."""
 
@@ -244,7 +219,7 @@ def train(config: Config, run: Run | None = None) -> Classifier:
 
     Raises:
         UserError: data or settings that do not fit, or a loss that is no longer finite.
-        supervised.training.run.Interrupted: after a signal; a resumed run repeats the epoch under way.
+        supervised.training.run.Interrupted: after a signal.
     """
     run = run or Run.off()
     set_threads(config.threads)
@@ -255,41 +230,21 @@ def train(config: Config, run: Run | None = None) -> Classifier:
     require(len(training.labels) >= config.batch_size, "batch_size", config.batch_size, f"{config.data} has fewer rows")
     classifier = Classifier(config, training.inputs, data.classes)
     optimizer = OPTIMIZERS[config.optimizer](classifier.network.parameters(), config)
-    epoch = 0
 
-    def state() -> dict[str, Any]:
-        return {"epoch": epoch, "classifier": classifier.state_dict(), "optimizer": optimizer_state(optimizer)}
+    def epoch(number: int) -> dict[str, float]:
+        metrics = learn(classifier, optimizer, training, number)
+        if held:
+            metrics |= {f"validation_{name}": value for name, value in judge(classifier, held_out).items()}
+        return metrics
 
-    if saved := run.restore():
-        epoch = saved["epoch"]
-        classifier.load_state_dict(saved["classifier"])
-        load_optimizer_state(optimizer, saved["optimizer"])
-
-    while epoch < config.epochs:
-        with run.restartable():
-            metrics = learn(classifier, optimizer, training, epoch)
-            if held:
-                metrics |= {f"validation_{name}": value for name, value in judge(classifier, held_out).items()}
-        epoch += 1
-        run.log(epoch, metrics)
-        run.progress(epoch)
-        run.checkpoint(epoch, state, config.checkpoint_every)
-    run.finish(epoch, state)
+    train_epochs(config, run, {"classifier": classifier, "optimizer": optimizer}, epoch)
     return classifier
 
 
 def learn(classifier: Classifier, optimizer: torch.optim.Optimizer, data: Split, epoch: int) -> dict[str, float]:
-    """Pass once through the data; returns mean loss and accuracy on the way.
-
-    Raises:
-        UserError: the loss is not finite.
-    """
+    """Pass once through the data; returns mean loss and accuracy on the way."""
     config, name = classifier.config, f"epoch {epoch}"
     rng = generators(config.seed, name)[name]
-    left = 1 - epoch / config.epochs
-    rate = config.learning_rate_end + left * (config.learning_rate - config.learning_rate_end)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
     rows = rng.permutation(len(data.labels))
     total = correct = 0.0
     classifier.train()
@@ -305,10 +260,7 @@ def learn(classifier: Classifier, optimizer: torch.optim.Optimizer, data: Split,
             optimizer.step()
             total += loss.item() * len(batch)
             correct += float((logits.argmax(1) == labels).sum())
-    if not np.isfinite(total):
-        remedy = "training stopped, the last checkpoint is kept; try a smaller learning_rate"
-        raise UserError(f"loss={total} in epoch {epoch + 1}: {remedy}")
-    return {"loss": total / len(rows), "accuracy": correct / len(rows), "learning_rate": rate}
+    return {"loss": total / len(rows), "accuracy": correct / len(rows)}
 
 
 def judge(classifier: Classifier, data: Split) -> dict[str, float]:
@@ -321,6 +273,27 @@ def measures(probabilities: Array, labels: Array) -> dict[str, float]:
     said = probabilities[np.arange(len(labels)), labels]
     right = probabilities.argmax(1) == labels
     return {"loss": float(-np.log(np.maximum(said, 1e-30)).mean()), "accuracy": float(right.mean())}
+
+
+def judgement(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
+    """How well a trained classifier tells the test part of a data set; see `Model`."""
+    data = load(name)
+    classifier = Classifier(config, data.test.inputs, data.classes)
+    classifier.load_state_dict(state["classifier"])
+    probabilities = classifier.probabilities(data.test.inputs)
+    labels, told = data.test.labels, probabilities.argmax(1)
+    interval = binomtest(int((told == labels).sum()), len(labels)).proportion_ci(0.95, "wilson")
+    found = {**measures(probabilities, labels), "ci95_low": float(interval.low), "ci95_high": float(interval.high)}
+
+    def draw(folder: Path) -> Iterator[Path]:
+        matrix = confusion_matrix(labels, told, len(data.classes))
+        draw_confusion(matrix, data.classes, folder / "confusion.png", f"{name}: what was told")
+        yield folder / "confusion.png"
+        if data.test.inputs.ndim > 2:
+            seen = classifier.inputs(torch.from_numpy(data.test.inputs[:1]).to(classifier.device))
+            yield from pictures.draw(classifier.network, seen, folder)
+
+    return Judgement(f"{name}, {len(labels):,} test examples", found, {"examples": len(labels)}, draw)
 
 
 #: chapter 3 learns from bytes, by stochastic gradient descent with the steps of Keras' default
@@ -346,7 +319,7 @@ CNN_PRESETS = {
     "book": CNNConfig(inputs="bytes", optimizer="adadelta", learning_rate=1.0, learning_rate_end=1.0),
 }
 DEEP_CNN_PRESETS = {
-    "default": DeepCNNConfig(epochs=20, augmentation="cifar", dtype="bfloat16"),
+    "default": DeepCNNConfig(epochs=20, augmentation="cifar"),
     "book": DeepCNNConfig(epochs=100, batch_size=50, augmentation="book", learning_rate_end=1e-3),
 }
 
@@ -357,6 +330,10 @@ _MODELS: list[tuple[str, type[Config], Mapping[str, Config]]] = [
     *((name, NetworkConfig, {"default": NetworkConfig(architecture=name)}) for name in networks.NETWORKS),
 ]
 ALGORITHMS = {
-    name: Algorithm(kind, presets, train, Classifier, "epochs", lambda config: config.epochs)
+    name: Model(
+        *(kind, presets, train, Classifier, "epochs", lambda config: config.epochs),
+        measures={"accuracy": ".2%", "ci95_low": ".2%", "ci95_high": ".2%", "loss": ".4f"},
+        judge=judgement,
+    )
     for name, kind, presets in _MODELS
 }

@@ -1,15 +1,16 @@
 """Pictures of what a classifier has learnt: its first weights, and what layers make of an image (chapters 3 and 4)."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from supervised.training.plots import figure
-from supervised.vision.classification import Classifier
 
 Array = NDArray[Any]
 
@@ -17,7 +18,15 @@ MOST = 100  # neurons shown of the first layer
 MAPS = 8  # shown of each later one
 
 
-def draw_weights(classifier: Classifier, shape: tuple[int, ...], path: Path) -> bool:
+def draw(network: nn.Module, images: Tensor, folder: Path) -> Iterator[Path]:
+    """Draw what a network and its maps of one image ``(1, colours, height, width)`` look like; names each picture."""
+    if draw_weights(network, tuple(images.shape[1:]), folder / "weights.png"):
+        yield folder / "weights.png"
+    if draw_features(network, images, folder / "features.png"):
+        yield folder / "features.png"
+
+
+def draw_weights(network: nn.Module, shape: tuple[int, ...], path: Path) -> bool:
     """Draw what each neuron of the first layer looks for, light where it wants light, as the mean over colours.
 
     Args:
@@ -26,7 +35,7 @@ def draw_weights(classifier: Classifier, shape: tuple[int, ...], path: Path) -> 
     Returns:
         Whether there was anything to draw: a first layer of neurons or filters.
     """
-    first = next((one for one in classifier.network.modules() if isinstance(one, nn.Linear | nn.Conv2d)), None)
+    first = next((one for one in network.modules() if isinstance(one, nn.Linear | nn.Conv2d)), None)
     if first is None:
         return False
     weights = first.weight.detach().float().cpu()[:MOST]
@@ -40,11 +49,12 @@ def draw_weights(classifier: Classifier, shape: tuple[int, ...], path: Path) -> 
     return True
 
 
-def draw_features(classifier: Classifier, image: Array, path: Path) -> bool:
-    """Draw what the layers with maps make of one image, some maps of each; False where no layer has any.
+@torch.inference_mode()
+def draw_features(network: nn.Module, images: Tensor, path: Path) -> bool:
+    """Draw what the layers with maps make of one image ``(1, colours, height, width)``, some maps of each.
 
-    Args:
-        image: ``(height, width)`` or ``(height, width, colours)`` uint8.
+    Returns:
+        Whether any layer has maps.
     """
     made: list[tuple[str, Tensor]] = []
 
@@ -53,15 +63,15 @@ def draw_features(classifier: Classifier, image: Array, path: Path) -> bool:
             made.append((type(module).__name__, output[0].detach().float().cpu()))
 
     kinds = nn.Conv2d, nn.MaxPool2d
-    hooks = [one.register_forward_hook(keep) for one in classifier.network.modules() if isinstance(one, kinds)]
+    hooks = [one.register_forward_hook(keep) for one in network.modules() if isinstance(one, kinds)]
     try:
-        classifier.probabilities(image[None])
+        network.eval()(images)
     finally:
         for hook in hooks:
             hook.remove()
     if not made:
         return False
-    rows = [[image if image.ndim == 2 else image.mean(2)], *(list(maps[:MAPS].numpy()) for _, maps in made)]
+    rows = [[images[0].float().cpu().mean(0).numpy()], *(list(maps[:MAPS].numpy()) for _, maps in made)]
     names = ["image", *(f"{name} {tuple(maps.shape)}" for name, maps in made)]
     with figure(path, (90 * MAPS + 180, 95 * len(rows) + 30)) as drawing:
         _grid(drawing, rows, names)
