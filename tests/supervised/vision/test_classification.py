@@ -169,7 +169,7 @@ def test_a_run_is_trained_and_judged_by_command(tmp_path: Path, capsys: pytest.C
     [
         (["mpl"], "unknown model 'mpl'; did you mean mlp"),
         ([], "name a model; python -m supervised.train --list shows all"),
-        (["mlp", "--preset", "book"], "unknown preset 'book' of mlp; known: book-cifar, book-mnist"),
+        (["mlp", "--preset", "book"], "unknown preset 'book' of mlp; known: book-cifar, book-mnist, cifar"),
         (["mlp", "--data", "strips"], "unknown data 'strips'; did you mean stripes"),
         (["cnn", "--data", "tiny"], "image='5 x 5': this network needs 6 x 6 pixels or more"),
         (["mlp", "--data", "stripes", "--batch-size", "201"], "batch_size=201: stripes has fewer rows"),
