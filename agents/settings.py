@@ -81,7 +81,8 @@ class Acting(Common):
     total_steps: int = 100_000
     """Environment steps of the run, all lanes together; never exceeded."""
     transforms: tuple[str, ...] = ()
-    """What the policy sees of an observation, in this order: gray, crop:A:B:C:D, resize:H:W, stack:K, repeat:K."""
+    """What the policy sees of an observation, in this order: gray, crop:A:B:C:D, resize:H:W,
+    perceive:RUN, stack:K, repeat:K."""
     evaluate_every: int = 10_000
     """Environment steps between greedy evaluations during training, on seeds of their own; 0: none."""
     evaluate_episodes: int = 10
@@ -105,7 +106,24 @@ class Acting(Common):
 
 
 @dataclass(frozen=True)
-class Online(Acting):
+class Seeing:
+    """Settings of every algorithm whose network begins with a backbone."""
+
+    backbone: str = "mlp"
+    """Network between observation and head, a name in `supervised.backbones`."""
+    backbone_weights: str = ""
+    """Folder of a run of supervised.train that the backbone is taken from, as it was learnt there; "": it is new."""
+    backbone_frozen: tyro.conf.FlagConversionOff[bool] = False
+    """A backbone taken from a run learns no more."""
+
+    @property
+    def learnt_before(self) -> dict[str, Any]:
+        """Keywords of `supervised.backbones.build`: where the backbone comes from."""
+        return {"weights": self.backbone_weights, "frozen": self.backbone_frozen}
+
+
+@dataclass(frozen=True)
+class Online(Seeing, Acting):
     """Settings of every algorithm that trains a network by gradients in the environments it acts in."""
 
     lanes: int = 16
@@ -116,8 +134,6 @@ class Online(Acting):
     """In learning nothing follows a lost life, where the environment tells of them; the episode itself goes on."""
     clip_rewards: tyro.conf.FlagConversionOff[bool] = False
     """Learn from -1, 0 or 1 in place of rewards; returns are counted as they are."""
-    backbone: str = "mlp"
-    """Network between observation and head, a name in `supervised.backbones`."""
     hidden: tuple[int, ...] = (64, 64)
     """Units of the hidden layers of the backbone mlp; of gru and lstm, whose last layer remembers."""
     activation: str = "tanh"

@@ -3,6 +3,7 @@
     gray            colours (height, width, 3) to gray (height, width), as Pillow's "L"
     crop:A:B:C:D    rows A to B and columns C to D of an image (the ends left out)
     resize:H:W      H rows and W columns of an image, each pixel the mean over its area
+    perceive:RUN    what a run of `supervised.train` makes of an image: features, or a map such as every pixel's class
     stack:K         the newest K of what the others give, oldest first; an episode's first fills the stack
     repeat:K        no observation at all but every K-th: an action is held for K steps of the environment
 
@@ -13,6 +14,7 @@ Tuple of any of these) is flattened into one float32 vector, discrete parts one-
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -27,8 +29,8 @@ from supervised.training.errors import UserError, require, suggest
 Array = NDArray[Any]
 Transform = Callable[[Any], Array]
 
-#: name -> how many numbers follow it
-NAMES = {"gray": 0, "crop": 4, "resize": 2, "stack": 1, "repeat": 1}
+#: name -> how many numbers follow it; "perceive" has the folder of a run
+NAMES = {"gray": 0, "crop": 4, "resize": 2, "perceive": 1, "stack": 1, "repeat": 1}
 
 
 class Transforms:
@@ -65,11 +67,13 @@ class Transforms:
         return observations
 
 
-def parse(name: str) -> tuple[str, list[int]]:
+def parse(name: str) -> tuple[str, list[Any]]:
     """Kind and numbers of one transform: ``("crop", [0, 84, 6, 90])``; raises `UserError`."""
     kind, *texts = name.split(":")
     if kind not in NAMES:
         raise UserError(f"unknown transform {name!r}{suggest(kind, NAMES)}")
+    if kind == "perceive":
+        return kind, [":".join(texts)]
     usage = ":".join([kind, *"ABCD"[: NAMES[kind]]])
     require(len(texts) == NAMES[kind] and all(text.isdecimal() for text in texts), "transforms", name, f"write {usage}")
     numbers = [int(text) for text in texts]
@@ -169,7 +173,33 @@ def _resize(space: spaces.Box, height: int, width: int) -> tuple[spaces.Box, Tra
     return _pixels((height, width, *space.shape[2:])), resize
 
 
-_IMAGES: dict[str, Callable[..., tuple[spaces.Box, Transform]]] = {"gray": _gray, "crop": _crop, "resize": _resize}
+def _perceive(space: spaces.Box, run: str) -> tuple[spaces.Box, Transform]:
+    import torch  # slow to import, and not needed by others
+
+    from supervised.perception import perception
+
+    require(_is_image(space), "transforms", f"perceive:{run}", f"needs images of bytes, not {space}")
+    kind, network = perception(Path(run))
+
+    @torch.inference_mode()
+    def perceive(images: Any) -> Array:
+        return network(torch.from_numpy(np.asarray(images))).numpy()
+
+    try:
+        seen = perceive(np.zeros((1, *space.shape), np.uint8))[0]
+    except RuntimeError as error:
+        raise UserError(f"transforms='perceive:{run}': that {kind} learnt from other images than {space}") from error
+    if seen.dtype == np.uint8:
+        return _pixels(seen.shape), perceive
+    return spaces.Box(-np.inf, np.inf, seen.shape, np.float32), perceive
+
+
+_IMAGES: dict[str, Callable[..., tuple[spaces.Box, Transform]]] = {
+    "gray": _gray,
+    "crop": _crop,
+    "resize": _resize,
+    "perceive": _perceive,
+}
 
 
 def _overlaps(inputs: int, outputs: int) -> Array:

@@ -14,12 +14,18 @@ Images are ``(height, width)`` or ``(height, width, colours)``, or stacks of the
     nips_cnn    Mnih et al. 2013: two convolutions, 256 units; a third of the arithmetic
     pilotnet    Bojarski et al. 2016: five convolutions; 100, 50 and 10 units
     alvinn      Pomerleau 1989: 29 units that also see the road intensity found in the image before
+    impala      Espeholt et al. 2018: fifteen convolutions in residual blocks, 256 units
+    resnet18, vgg11_bn, mobilenet_v2, ...  what `supervised.vision.networks` has, without the last layer
     gru, lstm   recurrent, see `Recurrent`: over fully connected layers, or over nature_cnn where they see images
+
+With the weights of a run of `supervised.train` the backbone is that run's own network, see `Pretrained`.
 """
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -28,8 +34,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from supervised.perception import perception
+from supervised.registry import CATALOGUE
 from supervised.training.errors import UserError, require, suggest
 from supervised.training.precision import precision
+from supervised.vision import networks
 
 MOST_COLOURS = 4  # a last axis beyond this is the width of an image
 
@@ -79,8 +88,8 @@ class MLP(Backbone):
         return self.layers(flat if self.scale == 1.0 else flat * self.scale)
 
 
-def image_shape(space: gym.spaces.Box) -> tuple[int, int, int]:
-    """(channels, height, width) of the images of a space, stacks and colours together; raises `UserError`."""
+def is_stacked(space: gym.spaces.Box) -> bool:
+    """Whether an observation is a stack of images, not one alone; raises `UserError` where it is neither."""
     shape = space.shape
     coloured = len(shape) in (3, 4) and shape[-1] <= MOST_COLOURS
     stacked = len(shape) == 3 + coloured
@@ -88,8 +97,14 @@ def image_shape(space: gym.spaces.Box) -> tuple[int, int, int]:
         raise UserError(
             f"observations of {space} are no images: use the backbone mlp, or an environment that shows some"
         )
-    height, width = shape[stacked : stacked + 2]
-    return (shape[0] if stacked else 1) * (shape[-1] if coloured else 1), height, width
+    return stacked
+
+
+def image_shape(space: gym.spaces.Box) -> tuple[int, int, int]:
+    """(channels, height, width) of the images of a space, stacks and colours together; raises `UserError`."""
+    shape, stacked = space.shape, is_stacked(space)
+    height, width, *colours = shape[stacked:]
+    return (shape[0] if stacked else 1) * math.prod(colours), height, width
 
 
 class Convolutions(Backbone):
@@ -242,6 +257,82 @@ def _activated(layer: nn.Module) -> tuple[nn.Module, ...]:
     return (layer,) if isinstance(layer, nn.Flatten) else (layer, nn.ReLU())
 
 
+class Impala(Convolutions):
+    """The residual network of Espeholt et al. 2018, "IMPALA: Scalable Distributed Deep-RL" (figure 3, right)."""
+
+    feature_dim = 256
+
+    def __init__(self, space: gym.spaces.Box) -> None:
+        super().__init__(space)
+        layers: list[nn.Module] = []
+        channels, height, width = self.channels, self.height, self.width
+        for filters in (16, 32, 32):
+            layers += [nn.Conv2d(channels, filters, 3, padding=1), nn.MaxPool2d(3, 2, 1)]
+            layers += [Residual(filters), Residual(filters)]
+            channels, height, width = filters, (height + 1) // 2, (width + 1) // 2
+        dense = nn.Linear(channels * height * width, self.feature_dim)
+        self.layers = nn.Sequential(*layers, nn.ReLU(), nn.Flatten(), dense, nn.ReLU())
+
+
+class Residual(nn.Module):
+    """Two convolutions, each after a ReLU, added to what they are given."""
+
+    def __init__(self, filters: int) -> None:
+        super().__init__()
+        convolutions = [nn.Conv2d(filters, filters, 3, padding=1) for _ in range(2)]
+        self.layers = nn.Sequential(nn.ReLU(), convolutions[0], nn.ReLU(), convolutions[1])
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs + self.layers(inputs)
+
+
+class Architecture(Convolutions):
+    """A network of `supervised.vision.networks` without its last layer, over all images of a stack together."""
+
+    def __init__(self, space: gym.spaces.Box, name: str) -> None:
+        super().__init__(space, centred=True)
+        network = networks.build(name, self.channels, 1, min(self.height, self.width))
+        self.feature_dim = networks.headless(network)
+        self.layers = nn.Sequential(network)
+
+
+class Pretrained(Backbone):
+    """What a run of `supervised.train` has learnt to see; each image of a stack alone, features one after the other.
+
+    Args:
+        run: its folder.
+        frozen: it learns no more; what it normalizes by batches of images stays as it is.
+
+    Raises:
+        UserError: the run is of another model than ``name``, or its network cannot see this space.
+    """
+
+    def __init__(self, space: gym.spaces.Box, name: str, run: Path, frozen: bool) -> None:
+        super().__init__()
+        self._stacked, self._frozen = is_stacked(space), frozen
+        kind, self.network = perception(run)
+        require(kind == name, "backbone_weights", str(run), f"that is a run of {kind}, use --backbone {kind}")
+        try:
+            with torch.no_grad():
+                features = self(torch.zeros((1, *space.shape), dtype=torch.uint8))
+        except RuntimeError as error:
+            raise UserError(f"backbone_weights={str(run)!r}: it learnt from other images than {space} shows") from error
+        if features.ndim != 2:
+            raise UserError(f"backbone_weights={str(run)!r}: {kind} gives maps, use the transform perceive:{run}")
+        self.feature_dim = features.shape[1]
+        self.requires_grad_(not frozen)
+        self.train()
+
+    def train(self, mode: bool = True) -> "Pretrained":
+        """As of any module, but what is frozen always judges."""
+        return super().train(mode and not self._frozen)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        if not self._stacked:
+            return self.network(observations)
+        return self.network(observations.flatten(0, 1)).unflatten(0, observations.shape[:2]).flatten(1)
+
+
 class Alvinn(Backbone):
     """ALVINN's hidden layer (Pomerleau 1989): 29 sigmoid units over the retina and the road intensity fed back.
 
@@ -340,25 +431,31 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "nips_cnn": NipsCNN,
     "pilotnet": PilotNet,
     "alvinn": Alvinn,
+    "impala": Impala,
+    **{name: functools.partial(Architecture, name=name) for name in networks.NETWORKS},
     "gru": functools.partial(Recurrent, kind="gru"),
     "lstm": functools.partial(Recurrent, kind="lstm"),
 }
 
 
-def build(name: str, space: gym.Space[Any], **options: Any) -> Backbone:
+def build(name: str, space: gym.Space[Any], weights: str = "", frozen: bool = False, **options: Any) -> Backbone:
     """The backbone ``name`` for observations of ``space``.
 
     Args:
-        options: the backbone's own keywords (``hidden`` and ``activation`` of "mlp").
+        weights: the folder of a run of `supervised.train` that it is taken from; "": it is new.
+        frozen: what is taken so learns no more.
+        options: the backbone's own keywords (``hidden`` and ``activation`` of "mlp"), where it is new.
 
     Raises:
         UserError: no such backbone, or it cannot read this space.
     """
-    if name not in BACKBONES:
-        raise UserError(f"unknown backbone {name!r}{suggest(name, BACKBONES)}")
+    if name not in (CATALOGUE if weights else BACKBONES):
+        raise UserError(f"unknown backbone {name!r}{suggest(name, CATALOGUE if weights else BACKBONES)}")
+    learns = bool(weights) or not frozen
+    require(learns, "backbone_frozen", frozen, "the backbone would never learn: give its backbone_weights")
     if not isinstance(space, gym.spaces.Box):
         raise UserError(f"backbone {name!r} reads a Box, not {space}: flatten the observation first")
-    return BACKBONES[name](space, **options)
+    return Pretrained(space, name, Path(weights), frozen) if weights else BACKBONES[name](space, **options)
 
 
 def build_feedforward(name: str, space: gym.Space[Any], **options: Any) -> Backbone:

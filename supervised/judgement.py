@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch import nn
+
 from supervised.training.registry import Algorithm
 
 
@@ -28,7 +30,9 @@ class Model(Algorithm):
     Attributes:
         measures: figure -> how it is printed, a format such as ".2%".
         judge: ``judge(config, state, data)`` of a checkpoint's state, on the test part of the data set of that name.
+        perceive: ``perceive(config, state)`` of a checkpoint's state, what it makes of images: see `perception`.
     """
 
     measures: Mapping[str, str] = field(kw_only=True)
     judge: Callable[[Any, Mapping[str, Any], str], Judgement] = field(kw_only=True)
+    perceive: Callable[[Any, Mapping[str, Any]], nn.Module] | None = field(kw_only=True, default=None)

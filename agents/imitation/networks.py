@@ -17,7 +17,7 @@ from agents.evaluation import evaluate
 from agents.imitation import demonstrations
 from agents.imitation.examples import Examples, require_book_classes
 from agents.rollout import make_lanes
-from agents.settings import VALIDATION_SEED, Common, EnvId, Keywords
+from agents.settings import VALIDATION_SEED, Common, EnvId, Keywords, Seeing
 from agents.transforms import Transforms
 from supervised import backbones
 from supervised.training.errors import UserError, require
@@ -31,7 +31,7 @@ BALANCES = ("weights", "book", "none")
 
 
 @dataclass(frozen=True)
-class Settings(Common):
+class Settings(Seeing, Common):
     """What every way to imitate with a network needs."""
 
     env: EnvId = "skidpad/CarRacing-v0"
@@ -39,7 +39,8 @@ class Settings(Common):
     env_kwargs: Keywords = field(default_factory=lambda: {"actions": "book"})
     """Keywords of the environment, as JSON: '{"camera": "driver"}'."""
     transforms: tuple[str, ...] = ("gray", "crop:0:84:6:90")
-    """What the network sees of an observation, in this order: gray, crop:A:B:C:D, resize:H:W, stack:K, repeat:K."""
+    """What the network sees of an observation, in this order: gray, crop:A:B:C:D, resize:H:W,
+    perceive:RUN, stack:K, repeat:K."""
     backbone: str = "book_bc"
     """Network between observation and head, a name in `supervised.backbones`."""
     head: str = "classes"
@@ -95,7 +96,7 @@ class Network(nn.Module):
 
     def __init__(self, config: Settings, space: gym.spaces.Box, actions: gym.Space[Any]) -> None:
         super().__init__()
-        self.backbone = backbones.build_feedforward(config.backbone, space)
+        self.backbone = backbones.build_feedforward(config.backbone, space, **config.learnt_before)
         self.head = heads.build(config.head, self.backbone.feature_dim, actions)
 
     def forward(self, observations: Tensor) -> Tensor:

@@ -97,12 +97,12 @@ class ActorCritic(nn.Module):
     def __init__(self, config: PolicySettings, space: gym.spaces.Box, action_space: gym.Space[Any]) -> None:
         super().__init__()
         named = config.backbone in backbones.WITH_HIDDEN
-        options = {"hidden": config.hidden, "activation": config.activation} if named else {}
+        options: dict[str, Any] = {"hidden": config.hidden, "activation": config.activation} if named else {}
         self.moments = Moments(space.shape) if config.normalize_observations else None
-        self.actor = backbones.build(config.backbone, space, **options)
+        self.actor = backbones.build(config.backbone, space, **config.learnt_before, **options)
         values = _values(config.critic_of, action_space)
         twice = config.backbone == "mlp" and values > 0
-        self.critic = backbones.build(config.backbone, space, **options) if twice else None
+        self.critic = backbones.build(config.backbone, space, **config.learnt_before, **options) if twice else None
         self.policy = distributions.build(config.policy, self.actor.feature_dim, action_space)
         self.value = nn.Linear(self.actor.feature_dim, values) if values else None
         self.of_states = config.critic_of == "state"
@@ -169,10 +169,14 @@ def _values(critic_of: str, action_space: gym.Space[Any]) -> int:
 
 
 def _initialise(network: ActorCritic) -> None:
-    """Orthogonal weights, those of the policy's output small: the first policy is nearly uniform."""
+    """Orthogonal weights, those of the policy's output small: the first policy is nearly uniform.
+
+    A backbone that has learnt before stays as it is.
+    """
     relu = nn.init.calculate_gain("relu")
+    learnt = {one for part in network.modules() if isinstance(part, backbones.Pretrained) for one in part.modules()}
     for module in network.modules():
-        if isinstance(module, (nn.Linear, nn.Conv2d)):
+        if module not in learnt and isinstance(module, (nn.Linear, nn.Conv2d)):
             gain = 0.01 if module is network.policy else 1.0 if module is network.value else relu
             nn.init.orthogonal_(module.weight, gain)
             if module.bias is not None:

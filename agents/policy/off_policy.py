@@ -96,8 +96,10 @@ class Actor(nn.Module):
         self, config: OffPolicySettings, space: gym.spaces.Box, make_policy: Callable[[int], Continuous]
     ) -> None:
         super().__init__()
-        options = {"hidden": config.hidden, "activation": config.activation} if config.backbone == "mlp" else {}
-        self.backbone = backbones.build_feedforward(config.backbone, space, **options)
+        options: dict[str, Any] = {}
+        if config.backbone == "mlp":
+            options = {"hidden": config.hidden, "activation": config.activation}
+        self.backbone = backbones.build_feedforward(config.backbone, space, **config.learnt_before, **options)
         self.policy = make_policy(self.backbone.feature_dim)
 
     def forward(self, observations: Tensor) -> Tensor:
@@ -112,8 +114,8 @@ class Critics(nn.Module):
 
     def __init__(self, config: OffPolicySettings, space: gym.spaces.Box, actions: int) -> None:
         super().__init__()
-        options = {"hidden": ()} if config.backbone == "mlp" else {}
-        self.backbone = backbones.build_feedforward(config.backbone, space, **options)
+        options: dict[str, Any] = {"hidden": ()} if config.backbone == "mlp" else {}
+        self.backbone = backbones.build_feedforward(config.backbone, space, **config.learnt_before, **options)
         inputs = gym.spaces.Box(-np.inf, np.inf, (self.backbone.feature_dim + actions,), np.float32)
         bodies = [backbones.MLP(inputs, config.hidden, config.activation) for _ in range(2)]
         self.twins = nn.ModuleList(nn.Sequential(body, nn.Linear(body.feature_dim, 1)) for body in bodies)

@@ -116,7 +116,7 @@ class Agent:
             options: dict[str, Any] = {"hidden": config.hidden, "activation": config.activation} if named else {}
             if config.layer_norm:
                 options["layer_norm"] = True
-            backbone = backbones.build_feedforward(config.backbone, self.space, **options)
+            backbone = backbones.build_feedforward(config.backbone, self.space, **config.learnt_before, **options)
             size = self.distribution.size
             self.network = QNetwork(backbone, self.n_actions, size, config.dueling, config.noisy).to(self.device)
         self.epsilon, self._dtype = config.epsilon_end, config.dtype

@@ -1,6 +1,8 @@
 """The arithmetic of networks: float32, or bfloat16 where processors multiply it faster (AMX, tensor cores)."""
 
+import functools
 import re
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +15,26 @@ DTYPES = ("float32", "bfloat16")
 
 
 def autocast(device: "torch.device", dtype: str) -> AbstractContextManager[Any]:
-    """A context in which torch computes convolutions and matrix products in ``dtype``, one of `DTYPES`."""
-    if dtype == "float32":
+    """A context in which torch computes convolutions and matrix products in ``dtype``, one of `DTYPES`.
+
+    A processor that cannot multiply bfloat16 computes in float32, as emulating it takes ten times as long and more.
+    """
+    if dtype == "float32" or not _multiplies_bfloat16(device.type):
         return nullcontext()
     import torch
 
     return torch.autocast(device.type, getattr(torch, dtype))
+
+
+@functools.cache
+def _multiplies_bfloat16(device: str) -> bool:
+    """Whether processors of that kind do; a warning, once, where they do not."""
+    import torch
+
+    able = device != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
+    if not able:
+        warnings.warn("this processor does not multiply bfloat16: float32 is used instead", stacklevel=3)
+    return able
 
 
 def require_device(device: str) -> None:

@@ -157,6 +157,7 @@ class Inputs(nn.Module):
 
     mean: Tensor
     std: Tensor
+    shape: Tensor  # of an input; the networks of some shapes have weights of the same shapes
 
     def __init__(self, inputs: Array, scale: str) -> None:
         super().__init__()
@@ -170,6 +171,7 @@ class Inputs(nn.Module):
         shape = (-1, 1, 1) if self._image else (-1,)
         for name, values in (("mean", mean), ("std", std)):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32).reshape(shape))
+        self.register_buffer("shape", torch.tensor(inputs.shape[1:]))
 
     def forward(self, inputs: Tensor) -> Tensor:
         if self._image:
@@ -296,6 +298,17 @@ def judgement(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     return Judgement(f"{name}, {len(labels):,} test examples", found, {"examples": len(labels)}, draw)
 
 
+def perceive(config: Config, state: Mapping[str, Any]) -> nn.Module:
+    """A trained classifier of images without its last layer; see `Model`."""
+    saved = state["classifier"]
+    *_, bias = saved.values()  # of the last layer
+    example = np.zeros((1, *saved["inputs.shape"].tolist()), np.uint8)
+    classifier = Classifier(config, example, [""] * len(bias))
+    classifier.load_state_dict(saved)
+    networks.headless(classifier.network)
+    return nn.Sequential(classifier.inputs, classifier.network)
+
+
 #: chapter 3 learns from bytes, by stochastic gradient descent with the steps of Keras' default
 _BOOK_MLP: Mapping[str, Any] = {
     "inputs": "bytes",
@@ -342,6 +355,7 @@ ALGORITHMS = {
         *(kind, presets, train, Classifier, "epochs", lambda config: config.epochs),
         measures={"accuracy": ".2%", "ci95_low": ".2%", "ci95_high": ".2%", "loss": ".4f"},
         judge=judgement,
+        perceive=perceive,
     )
     for name, kind, presets in _MODELS
 }

@@ -92,7 +92,22 @@ def test_book_network_has_the_books_layers() -> None:
     assert (backbone.layers[0].weight == 1).all()
 
 
-@pytest.mark.parametrize("name", ["book_bc", "nature_cnn", "nips_cnn", "pilotnet"])
+def test_impala_has_the_papers_layers() -> None:
+    """By hand, of 72 x 96 pixels: the paper's "fifteen convolutional layers" and 256 units over maps of 9 x 12."""
+    backbone = backbones.build("impala", box(72, 96, 3))
+    assert sum(isinstance(module, nn.Conv2d) for module in backbone.modules()) == 15
+    filters = ((3, 16), *[(16, 16)] * 4, (16, 32), *[(32, 32)] * 4, *[(32, 32)] * 5)
+    convolutions = sum(outputs * (9 * inputs + 1) for inputs, outputs in filters)
+    assert count(backbone) == convolutions + 256 * (32 * 9 * 12 + 1)
+
+
+@pytest.mark.parametrize(("name", "features"), [("resnet18", 512), ("mobilenet_v2", 1280), ("vgg11_bn", 512)])
+def test_architectures_give_what_their_last_layer_sees(name: str, features: int) -> None:
+    backbone = backbones.build(name, box(4, 32, 32)).eval()
+    assert backbone(images(box(4, 32, 32), 2)).shape == (2, features) == (2, backbone.feature_dim)
+
+
+@pytest.mark.parametrize("name", ["book_bc", "nature_cnn", "nips_cnn", "pilotnet", "impala"])
 @pytest.mark.parametrize(
     ("shape", "channels"),
     [((84, 96), 1), ((84, 96, 3), 3), ((4, 84, 96), 4), ((2, 84, 96, 3), 6), ((84, 96, 1), 1)],

@@ -21,6 +21,13 @@ NETWORKS: dict[str, Callable[[int, int, bool], nn.Module]] = {
 }
 
 
+def headless(network: nn.Module) -> int:
+    """Take the last layer off a classifier: it then gives that layer's inputs, and how many is returned."""
+    name, head = [(name, one) for name, one in network.named_modules() if isinstance(one, nn.Linear)][-1]
+    network.set_submodule(name, nn.Identity())
+    return head.in_features
+
+
 def build(name: str, channels: int, classes: int, side: int) -> nn.Module:
     """A network for images of ``channels`` colours and at least ``side`` pixels a side; raises `UserError`."""
     if name not in NETWORKS:
