@@ -12,7 +12,6 @@ from typing import Annotated
 
 import tyro
 
-from supervised.judgement import Model
 from supervised.registry import find
 from supervised.training.checkpoint import atomic_write
 from supervised.training.configuration import from_json
@@ -49,7 +48,6 @@ def _main(arguments: list[str]) -> None:
     options = parse(Options, arguments, prog=PROG, description=DESCRIPTION)
     record = read_config(options.run)
     model = find(record["algorithm"])
-    assert isinstance(model, Model)
     known = {name: operator.itemgetter(name) for name in model.measures}
     requirements = [requirement(text, known) for text in itertools.chain.from_iterable(options.require)]
     config = from_json(model.config, record["config"])

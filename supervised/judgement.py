@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from supervised.training.registry import Algorithm
+
+if TYPE_CHECKING:  # torch is slow to import
+    from torch import nn
 
 
 class Judgement(NamedTuple):
@@ -35,4 +36,4 @@ class Model(Algorithm):
 
     measures: Mapping[str, str] = field(kw_only=True)
     judge: Callable[[Any, Mapping[str, Any], str], Judgement] = field(kw_only=True)
-    perceive: Callable[[Any, Mapping[str, Any]], nn.Module] | None = field(kw_only=True, default=None)
+    perceive: Callable[[Any, Mapping[str, Any]], "nn.Module"] | None = field(kw_only=True, default=None)

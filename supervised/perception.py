@@ -4,7 +4,6 @@ from pathlib import Path
 
 from torch import nn
 
-from supervised.judgement import Model
 from supervised.registry import CATALOGUE, find
 from supervised.training.configuration import from_json
 from supervised.training.errors import UserError
@@ -23,6 +22,6 @@ def perception(run: Path) -> tuple[str, nn.Module]:
     record = read_config(run)
     name = record["algorithm"]
     model = find(name) if name in CATALOGUE else None
-    if not isinstance(model, Model) or model.perceive is None:
+    if model is None or model.perceive is None:
         raise UserError(f"{run} is a run of {name}, which makes no features of images: give one of supervised.train")
     return name, model.perceive(from_json(model.config, record["config"]), read_state(run)).eval()

@@ -1,5 +1,6 @@
 """What is learnt from examples, by name."""
 
+from supervised.judgement import Model
 from supervised.training.registry import Registry
 
 CLASSIFICATION = "supervised.vision.classification"
@@ -16,4 +17,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
 }
 
 REGISTRY = Registry(CATALOGUE, "model")
-find, preset = REGISTRY.find, REGISTRY.preset
+
+
+def find(name: str) -> Model:
+    """The model of that name; raises `UserError` where there is none."""
+    found = REGISTRY.find(name)
+    assert isinstance(found, Model)
+    return found

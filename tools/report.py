@@ -38,7 +38,7 @@ from supervised.training.statistics import bootstrap_ci, iqm
 from supervised.vision import classification
 from tools import plot
 from tools.bench.__main__ import BENCHES
-from tools.results import board_results, overview, results, training_curves, zoo_agents
+from tools.results import board_results, overview, results, supervised_results, training_curves, zoo_agents
 from tools.tables import markdown, rounded
 
 PROG = "python -m tools.report"
@@ -371,6 +371,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "sb3-settings": sb3_settings,
     "classification-settings": classification_settings,
     "network-settings": network_settings,
+    "supervised-results": supervised_results,
     "bench-results": bench_results,
     "clone-results": clone_results,
     "dagger-rounds": dagger_rounds,

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,8 @@ from agents import zoo
 from agents.registry import CATALOGUE, preset
 from agents.rollout import make_lanes
 from agents.transforms import action_repeat
-from supervised.training.statistics import bootstrap_ci, iqm
+from supervised import registry as supervised_registry
+from supervised.training.statistics import bootstrap_ci, iqm, requirement
 from tools.tables import markdown, rounded
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "measurements"
@@ -154,6 +156,39 @@ def _games(result: dict[str, Any]) -> tuple[object, ...]:
     kept = f"{result['kept']:.1%} of {result['positions']:,}" if "kept" in result else ""
     won = f"{result['converted']} of {result['won_openings']}" if "converted" in result else ""
     return result.get("simulations", ""), result["opponent"], games, elo, kept, won
+
+
+#: model and preset -> what its figures should be: the book's, or our own
+SUPERVISED_GOALS = {
+    ("mlp", "book-mnist"): "accuracy>=0.96",
+    ("mlp", "cifar"): "accuracy>=0.50",
+    ("cnn", "default"): "accuracy>=0.985",
+    ("deep-cnn", "book-3"): "accuracy>=0.44",
+    ("deep-cnn", "book-5"): "accuracy>=0.56",
+    ("deep-cnn", "book"): "accuracy>=0.77",
+}
+
+
+def supervised_results() -> str:
+    """A line an evaluation of `supervised.evaluate` (``supervised-MODEL-PRESET-sSEED.json``)."""
+    rows = []
+    for path in sorted(FOLDER.glob("supervised-*.json")):
+        result = json.loads(path.read_text())
+        name = result["algorithm"]
+        match = re.fullmatch(rf"supervised-{re.escape(name)}-(.+)-s(\d+)", path.stem)
+        assert match is not None, path
+        preset, seed = match[1], int(match[2])
+        measures = supervised_registry.find(name).measures
+        figures = ", ".join(f"{one.replace('_', ' ')} {result[one]:{form}}" for one, form in measures.items())
+        goal = SUPERVISED_GOALS.get((name, preset), "")
+        met = requirement(goal, {one: itemgetter(one) for one in measures}).check(result) if goal else None
+        command = f"`python -m supervised.train {name} --preset {preset}{f' --seed {seed}' if seed else ''}`"
+        trained = result["training"]
+        budget = (trained["step"], rounded(trained["seconds"] / 60))
+        reached = {True: "yes", False: "no", None: ""}[met]
+        rows.append((f"`{name}`", f"`{preset}`", result["protocol"], *budget, figures, goal, reached, command))
+    head = ("model", "preset", "judged on", "epochs", "minutes", "figures", "goal", "reached", "command")
+    return markdown(head, rows)
 
 
 def zoo_agents() -> str:

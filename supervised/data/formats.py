@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import itertools
 import math
 import tarfile
 import zlib
@@ -83,11 +84,14 @@ def _python_batch(file: IO[bytes], name: str) -> tuple[Array, Array]:
     return data, labels
 
 
-def read_pictures(path: Path, size: tuple[int, int] | None = None) -> tuple[Array, Array, tuple[str, ...]]:
+def read_pictures(
+    path: Path, size: tuple[int, int] | None = None, every: int = 1
+) -> tuple[Array, Array, tuple[str, ...]]:
     """The pictures of a folder, or of a tar archive, in one folder a class.
 
     Args:
         size: (height, width) that pictures are brought to; None: all must have the size of the first.
+        every: 1 for all of them, k for every k-th.
 
     Returns:
         images ``(n, height, width, 3)`` uint8 in the order of their names, labels ``(n,)`` int64, and the classes in
@@ -98,7 +102,7 @@ def read_pictures(path: Path, size: tuple[int, int] | None = None) -> tuple[Arra
         CorruptFile: one that cannot be read.
     """
     pairs: list[tuple[str, Array]] = []
-    for name, file in _members(path) if path.is_file() else _files(path):
+    for name, file in itertools.islice(_members(path) if path.is_file() else _files(path), 0, None, every):
         if Path(name).suffix.lower() in PICTURES:
             pairs.append((name, decode(file.read(), f"{path}/{name}", size)))
             first = pairs[0][1].shape[:2]

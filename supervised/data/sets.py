@@ -1,14 +1,20 @@
 """Data sets by name, whole in memory: images as bytes, labels as numbers."""
 
+import io
+import warnings
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
 from supervised.data.formats import read_cifar, read_idx, read_pictures
-from supervised.data.sources import is_here, locate
+from supervised.data.sources import FILES, cache, is_here, locate
+from supervised.training.checkpoint import atomic_write
 from supervised.training.doors import SMOKE
 from supervised.training.errors import UserError, needs_extra, require, suggest
 
@@ -60,8 +66,33 @@ def _cifar() -> DataSet:
 
 
 def _cifar_jpeg() -> DataSet:
-    train, test = (read_pictures(locate(f"cifar10-jpeg/{part}.tar")) for part in ("train", "test"))
-    return DataSet(Split(*train[:2]), Split(*test[:2]), train[2])
+    return DataSet(*(_decoded(f"cifar10-jpeg/{part}.tar") for part in ("train", "test")), CIFAR)
+
+
+def _decoded(name: str) -> Split:
+    """The pictures of an archive of CIFAR-10; what is decoded is kept in the user's cache, as it takes half a minute.
+
+    Its name says which archive and which decoder it is of; the CRCs of a zip file guard its content.
+    """
+    path = locate(name)
+    if SMOKE:
+        return Split(*read_pictures(path, every=100)[:2])
+    kept = cache() / "decoded" / f"{FILES[name].sha256}-{PIL.__version__}.npz"
+    if kept.exists():
+        try:
+            with np.load(kept, allow_pickle=False) as arrays:
+                return Split(arrays["inputs"], arrays["labels"])
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            warnings.warn(f"{kept} is damaged and made anew: {error}", stacklevel=2)
+    found = Split(*read_pictures(path)[:2])
+    content = io.BytesIO()
+    np.savez(content, **found._asdict())
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(kept, content.getvalue())
+    except (OSError, UserError) as error:
+        warnings.warn(f"what was decoded of {name} is not kept for the next time: {error}", stacklevel=2)
+    return found
 
 
 def _iris() -> DataSet:

@@ -19,7 +19,10 @@ def autocast(device: "torch.device", dtype: str) -> AbstractContextManager[Any]:
 
     A processor that cannot multiply bfloat16 computes in float32, as emulating it takes ten times as long and more.
     """
-    if dtype == "float32" or not _multiplies_bfloat16(device.type):
+    if dtype == "float32":
+        return nullcontext()
+    if not multiplies_bfloat16(device.type):
+        warnings.warn("this processor does not multiply bfloat16: float32 is used instead", stacklevel=2)
         return nullcontext()
     import torch
 
@@ -27,14 +30,11 @@ def autocast(device: "torch.device", dtype: str) -> AbstractContextManager[Any]:
 
 
 @functools.cache
-def _multiplies_bfloat16(device: str) -> bool:
-    """Whether processors of that kind do; a warning, once, where they do not."""
+def multiplies_bfloat16(device: str) -> bool:
+    """Whether processors of that kind ("cpu" or "cuda") do."""
     import torch
 
-    able = device != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
-    if not able:
-        warnings.warn("this processor does not multiply bfloat16: float32 is used instead", stacklevel=3)
-    return able
+    return device != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
 
 
 def require_device(device: str) -> None:

@@ -11,9 +11,9 @@ from supervised.training import precision
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """What is remembered of the processor is asked anew, before and after."""
-    precision._multiplies_bfloat16.cache_clear()
+    precision.multiplies_bfloat16.cache_clear()
     yield
-    precision._multiplies_bfloat16.cache_clear()
+    precision.multiplies_bfloat16.cache_clear()
 
 
 def product(dtype: str) -> torch.dtype:
@@ -26,8 +26,7 @@ def test_bfloat16_where_the_processor_multiplies_it(monkeypatch: pytest.MonkeyPa
     assert product("bfloat16") == torch.bfloat16 and product("float32") == torch.float32
 
 
-def test_float32_with_a_word_of_warning_where_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_float32_with_a_warning_where_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     with pytest.warns(UserWarning, match="this processor does not multiply bfloat16: float32 is used instead"):
         assert product("bfloat16") == torch.float32
-    assert product("bfloat16") == torch.float32, "and no second word"

@@ -1,6 +1,7 @@
 """Data sets by name: sizes, and labels that fit."""
 
 import os
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,27 @@ def test_what_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sets.SETS, "mine", lambda split=split: DataSet(split, split, ("a", "b")))
         with pytest.raises(UserError, match=message):
             load("mine")
+
+
+def test_what_is_decoded_is_kept_and_never_trusted_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in ("airplane", "bird"):
+        Image.fromarray(np.full((4, 4, 3), len(kind), np.uint8)).save(tmp_path / f"{kind}.png")
+    with tarfile.open(tmp_path / "train.tar", "w") as archive:
+        for kind in ("airplane", "bird"):
+            archive.add(tmp_path / f"{kind}.png", f"{kind}/1.png")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(sets, "locate", lambda name: tmp_path / "train.tar")
+    monkeypatch.setattr(sets, "SMOKE", False)
+    first = sets._decoded("cifar10-jpeg/train.tar")
+    assert first.inputs[:, 0, 0, 0].tolist() == [8, 4] and first.labels.tolist() == [0, 1]
+    (kept,) = (tmp_path / "cache" / "skidpad" / "decoded").iterdir()
+    (tmp_path / "train.tar").unlink()
+    again = sets._decoded("cifar10-jpeg/train.tar")
+    assert np.array_equal(again.inputs, first.inputs) and np.array_equal(again.labels, first.labels)
+    whole = kept.read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) // 3] ^= 1
+    for content in (damaged, whole[:100]):
+        kept.write_bytes(content)
+        with pytest.warns(UserWarning, match="is damaged and made anew"), pytest.raises(UserError):
+            sets._decoded("cifar10-jpeg/train.tar")  # whose archive is gone
