@@ -66,7 +66,8 @@ def _cifar() -> DataSet:
 
 
 def _cifar_jpeg() -> DataSet:
-    return DataSet(*(_decoded(f"cifar10-jpeg/{part}.tar") for part in ("train", "test")), CIFAR)
+    train, test = (_decoded(f"cifar10-jpeg/{part}.tar") for part in ("train", "test"))
+    return DataSet(train, test, CIFAR)
 
 
 def _decoded(name: str) -> Split:

@@ -59,6 +59,10 @@ BENCHES = {
         "tools.bench.imitation",
         "preparing frames for behavioral cloning, and an epoch, against the book's pipeline",
     ),
+    "supervised": (
+        "tools.bench.supervised",
+        "epochs of the book's convolutional networks against a PyTorch loop; ResNet-18 folded, against as it is",
+    ),
     "throughput": ("tools.bench.throughput", "training steps/s from pixels against Stable-Baselines3"),
     "self-play": (
         "tools.bench.self_play",
