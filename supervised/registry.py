@@ -4,6 +4,7 @@ from supervised.judgement import Model
 from supervised.training.registry import Registry
 
 CLASSIFICATION = "supervised.vision.classification"
+VARIATIONAL, ADVERSARIAL = "supervised.generative.variational", "supervised.generative.adversarial"
 
 #: name -> (module, what it is in one line)
 CATALOGUE: dict[str, tuple[str, str]] = {
@@ -14,6 +15,12 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     **{f"resnet{n}": (CLASSIFICATION, f"residual network of {n} layers") for n in (18, 34, 50, 101, 152)},
     **{f"vgg{n}": (CLASSIFICATION, f"VGG of {n} layers") for n in (11, 13, 16, 19)},
     **{f"vgg{n}_bn": (CLASSIFICATION, f"VGG of {n} layers with batch normalization") for n in (11, 13, 16, 19)},
+    "autoencoder": ("supervised.generative.autoencoder", "images through few numbers and back; or noise taken away"),
+    "vae": (VARIATIONAL, "variational autoencoder, the book's; also conditional, or with beta"),
+    "conv-vae": (VARIATIONAL, "convolutional variational autoencoder, for larger and coloured images"),
+    "gan": (ADVERSARIAL, "adversarial networks of fully connected layers, the book's"),
+    "dcgan": (ADVERSARIAL, "convolutional adversarial networks"),
+    "conditional-gan": (ADVERSARIAL, "adversarial networks that are told the class"),
 }
 
 REGISTRY = Registry(CATALOGUE, "model")

@@ -1,0 +1,1 @@
+"""Models that make new examples: autoencoders, variational ones, and adversarial networks (book, chapter 6)."""
