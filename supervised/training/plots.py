@@ -26,7 +26,10 @@ from supervised.training.run import read_config
 Array = NDArray[np.float64]
 
 # A run's own curve shows the first of them that it logged.
-CURVES = ("episode_return", "delta", "elo", "policy_loss", "validation_accuracy", "validation_loss", "accuracy")
+CURVES = (
+    *("episode_return", "delta", "elo", "policy_loss", "validation_accuracy", "validation_loss", "accuracy", "loss"),
+    "discriminator_accuracy",
+)
 LOGARITHMIC = {"delta"}
 EVALUATED = "circles: greedy evaluation"
 LABELS = {
@@ -39,6 +42,8 @@ LABELS = {
     "validation_accuracy": "accuracy on what\nwas held out",
     "validation_loss": "loss on what\nwas held out",
     "accuracy": "accuracy while learning",
+    "loss": "loss while learning",
+    "discriminator_accuracy": "share that the\ndiscriminator tells right",
     "delta": "largest change\nof a value",
     "policy_changes": "states whose\npolicy changed",
     "steps": "environment steps",
