@@ -29,6 +29,7 @@ from agents.rollout import make_lanes
 from agents.sb3 import algorithms as sb3
 from agents.search import alpha_zero
 from agents.value import dqn
+from supervised.registry import REGISTRY as MODELS
 from supervised.training import training_door
 from supervised.training.checkpoint import atomic_write
 from supervised.training.configuration import to_json
@@ -203,6 +204,10 @@ classification_settings, network_settings = (
     settings_table({f"`{name}`": classification.ALGORITHMS[name].presets["default"] for name in names})
     for names in (("mlp", "cnn", "deep-cnn"), ("resnet18",))
 )
+variational_settings, adversarial_settings, autoencoder_settings = (
+    settings_table({f"`{name}`": MODELS.preset("default", name) for name in names})
+    for names in (("vae", "conv-vae"), ("gan", "conditional-gan", "dcgan"), ("autoencoder",))
+)
 sb3_settings = settings_table({f"`{name}`": one.presets["default"] for name, one in sb3.ALGORITHMS.items()})
 
 
@@ -371,6 +376,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "sb3-settings": sb3_settings,
     "classification-settings": classification_settings,
     "network-settings": network_settings,
+    "variational-settings": variational_settings,
+    "adversarial-settings": adversarial_settings,
+    "autoencoder-settings": autoencoder_settings,
     "supervised-results": supervised_results,
     "bench-results": bench_results,
     "clone-results": clone_results,
