@@ -3,6 +3,7 @@
 from supervised.judgement import Model
 from supervised.training.registry import Registry
 
+CLASSIC = "supervised.classic.models"
 CLASSIFICATION = "supervised.vision.classification"
 VARIATIONAL, ADVERSARIAL = "supervised.generative.variational", "supervised.generative.adversarial"
 
@@ -11,6 +12,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "mlp": (CLASSIFICATION, "fully connected classifier"),
     "cnn": (CLASSIFICATION, "two convolutions and a hidden layer, the book's for MNIST"),
     "deep-cnn": (CLASSIFICATION, "six convolutions with batch normalization, the book's for CIFAR-10"),
+    "svm": (CLASSIC, "support vector machine, linear or with a kernel"),
+    "decision-tree": (CLASSIC, "decision tree"),
+    "random-forest": (CLASSIC, "random forest: the mean of many trees"),
+    "gradient-boosting": (CLASSIC, "trees one after the other, each on what is left"),
     "mobilenet_v2": (CLASSIFICATION, "MobileNet v2: inverted residuals, for small machines"),
     **{f"resnet{n}": (CLASSIFICATION, f"residual network of {n} layers") for n in (18, 34, 50, 101, 152)},
     **{f"vgg{n}": (CLASSIFICATION, f"VGG of {n} layers") for n in (11, 13, 16, 19)},

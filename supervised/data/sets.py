@@ -44,6 +44,15 @@ class DataSet(NamedTuple):
     classes: tuple[str, ...]
 
 
+def standards(inputs: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation (at least 1e-7) of inputs ``(n, *input)``.
+
+    Of each colour of images ``(colours,)``, or of gray ones ``()``; of each number of other inputs.
+    """
+    axes = (0,) if inputs.ndim == 2 else (0, 1, 2)
+    return inputs.mean(axes, dtype=np.float64), np.maximum(inputs.std(axes, dtype=np.float64), 1e-7)
+
+
 DIGITS = tuple("0123456789")
 CLOTHES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -13,16 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supervised.data import Split, load
 from supervised.data.augmentation import PRESETS as AUGMENTATIONS
 from supervised.data.augmentation import augment
+from supervised.data.sets import standards
 from supervised.epochs import Settings, train_epochs
-from supervised.judgement import Judgement, Model
-from supervised.training.confusion import confusion_matrix, draw_confusion
+from supervised.judgement import ACCURACY, Judgement, Model, told
 from supervised.training.errors import UserError, require, suggest
 from supervised.training.precision import autocast
 from supervised.training.run import Run
@@ -162,10 +161,9 @@ class Inputs(nn.Module):
     def __init__(self, inputs: Array, scale: str) -> None:
         super().__init__()
         self._image, self._coloured = inputs.ndim >= 3, inputs.ndim == 4
-        axes = (0,) if inputs.ndim == 2 else (0, 1, 2)
         mean, std = np.zeros(inputs.shape[3:]), np.ones(inputs.shape[3:])
         if scale == "standardized":
-            mean, std = inputs.mean(axes, dtype=np.float64), np.maximum(inputs.std(axes, dtype=np.float64), 1e-7)
+            mean, std = standards(inputs)
         elif scale == "unit":
             std = 255 * std
         shape = (-1, 1, 1) if self._image else (-1,)
@@ -283,19 +281,15 @@ def judgement(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     classifier = Classifier(config, data.test.inputs, data.classes)
     classifier.load_state_dict(state["classifier"])
     probabilities = classifier.probabilities(data.test.inputs)
-    labels, told = data.test.labels, probabilities.argmax(1)
-    interval = binomtest(int((told == labels).sum()), len(labels)).proportion_ci(0.95, "wilson")
-    found = {**measures(probabilities, labels), "ci95_low": float(interval.low), "ci95_high": float(interval.high)}
+    found = told(name, data, probabilities.argmax(1))
 
     def draw(folder: Path) -> Iterator[Path]:
-        matrix = confusion_matrix(labels, told, len(data.classes))
-        draw_confusion(matrix, data.classes, folder / "confusion.png", f"{name}: what was told")
-        yield folder / "confusion.png"
+        yield from found.draw(folder)
         if data.test.inputs.ndim > 2:
             seen = classifier.inputs(torch.from_numpy(data.test.inputs[:1]).to(classifier.device))
             yield from pictures.draw(classifier.network, seen, folder)
 
-    return Judgement(f"{name}, {len(labels):,} test examples", found, {"examples": len(labels)}, draw)
+    return found._replace(measures={**measures(probabilities, data.test.labels), **found.measures}, draw=draw)
 
 
 def perceive(config: Config, state: Mapping[str, Any]) -> nn.Module:
@@ -353,7 +347,7 @@ _MODELS: list[tuple[str, type[Config], Mapping[str, Config]]] = [
 ALGORITHMS = {
     name: Model(
         *(kind, presets, train, Classifier, "epochs", lambda config: config.epochs),
-        measures={"accuracy": ".2%", "ci95_low": ".2%", "ci95_high": ".2%", "loss": ".4f"},
+        measures={**ACCURACY, "loss": ".4f"},
         judge=judgement,
         perceive=perceive,
     )

@@ -1,0 +1,118 @@
+"""Classic learners as models: trained on a data set in one step, judged on its test part."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from supervised.classic.learners import SVM, DecisionTree, GradientBoosting, Learner, RandomForest, learn_once
+from supervised.classic.predictors import Predictor
+from supervised.data import load
+from supervised.judgement import ACCURACY, Judgement, Model, told
+from supervised.training.errors import require
+from supervised.training.run import Run
+from supervised.training.seeding import generators
+
+
+@dataclass(frozen=True)
+class Config(Learner):
+    """A training in one step."""
+
+    data: str = "mnist"
+    """The data set: mnist, fashion-mnist, cifar10, cifar10-jpeg, digits, iris, or pictures:PATH."""
+    seed: int = 0
+    """Seed of everything random in the run."""
+    rows: int = 10_000
+    """Training rows learnt from, at most, drawn at random: times grow faster than they do; 0: all."""
+
+    def __post_init__(self) -> None:
+        for name in ("seed", "rows"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
+        self.check()
+
+
+@dataclass(frozen=True)
+class SVMConfig(SVM, Config):
+    """A support vector machine's training."""
+
+
+@dataclass(frozen=True)
+class TreeConfig(DecisionTree, Config):
+    """A decision tree's training."""
+
+
+@dataclass(frozen=True)
+class ForestConfig(RandomForest, Config):
+    """A random forest's training."""
+
+
+@dataclass(frozen=True)
+class BoostingConfig(GradientBoosting, Config):
+    """A training by gradient boosting."""
+
+
+class Classifier:
+    """A learner before and after its one step; `predictor` is what it became."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.predictor: Predictor
+
+    def state_dict(self) -> dict[str, Any]:
+        """The arrays of the predictor."""
+        return self.predictor.arrays
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Become what `state_dict` tells."""
+        self.predictor = self.config.predictor(state)
+
+
+def train(config: Config, run: Run | None = None) -> Classifier:
+    """Train a classifier; with a `Run` also log, and save a checkpoint.
+
+    Raises:
+        UserError: data or settings that do not fit, or scikit-learn is not installed.
+        supervised.training.run.Interrupted: after a signal; a resumed run begins anew.
+    """
+    run = run or Run.off()
+    classifier = Classifier(config)
+
+    def learn() -> dict[str, float]:
+        data = load(config.data).train
+        order = generators(config.seed, "rows")["rows"].permutation(len(data.labels))
+        training = data.take(np.sort(order[: config.rows or None]))
+        classifier.predictor = config.fit(training.inputs, training.labels, config.seed)
+        right = classifier.predictor.predict(training.inputs) == training.labels
+        return {"training_accuracy": float(right.mean()), "rows": len(right)}
+
+    learn_once(
+        run,
+        learn,
+        lambda: {"classifier": classifier.state_dict()},
+        lambda saved: classifier.load_state_dict(saved["classifier"]),
+    )
+    return classifier
+
+
+def judgement(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
+    """How well a trained classifier tells the test part of a data set; see `Model`."""
+    classifier = Classifier(config)
+    classifier.load_state_dict(state["classifier"])
+    data = load(name)
+    return told(name, data, classifier.predictor.predict(data.test.inputs))
+
+
+ALGORITHMS = {
+    name: Model(
+        *(kind, {"default": kind()}, train, Classifier, "fits", lambda config: 1),
+        measures=ACCURACY,
+        judge=judgement,
+    )
+    for name, kind in (
+        ("svm", SVMConfig),
+        ("decision-tree", TreeConfig),
+        ("random-forest", ForestConfig),
+        ("gradient-boosting", BoostingConfig),
+    )
+}
