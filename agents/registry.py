@@ -4,6 +4,7 @@ from supervised.training.registry import Registry
 
 TABULAR = "agents.tabular.training"
 SB3 = "agents.sb3.algorithms"
+CLASSIC = "agents.imitation.classic_cloning"
 
 #: name -> (module, what it is in one line)
 CATALOGUE: dict[str, tuple[str, str]] = {
@@ -53,6 +54,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "agents.imitation.dagger",
         "cloning on states that the learner visits, with a teacher that says what to do",
     ),
+    "clone-svm": (CLASSIC, "a teacher's discrete actions learnt by a support vector machine"),
+    "clone-decision-tree": (CLASSIC, "a teacher's discrete actions learnt by a decision tree"),
+    "clone-random-forest": (CLASSIC, "a teacher's discrete actions learnt by a random forest"),
+    "clone-gradient-boosting": (CLASSIC, "a teacher's discrete actions learnt by gradient boosting"),
 }
 
 REGISTRY = Registry(CATALOGUE)

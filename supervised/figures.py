@@ -9,24 +9,26 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from supervised.classic import pictures as classic
+from supervised.data import load
 from supervised.scratch import filters
 from supervised.scratch.activations import ACTIVATIONS, approximate, boxcar
+from supervised.scratch.boltzmann import DBN
 from supervised.scratch.k_means import k_means
 from supervised.scratch.network import Network
 from supervised.scratch.optimizers import AdaDelta, Adam, Momentum, Nesterov, Optimizer, RMSProp
-from supervised.scratch.regression import least_squares
+from supervised.scratch.regression import descend, least_squares, mean_squared_error, with_bias
+from supervised.scratch.regression import perceptron as rosenblatt
 from supervised.training.doors import door, parse
 from supervised.training.errors import UserError, suggest
-from supervised.training.plots import COLOURS, INK, figure
+from supervised.training.plots import COLOURS, INK, PALE, REGIONS, figure, panels
 
 Array = NDArray[Any]
 
 PROG = "python -m supervised.figures"
-REGIONS = ListedColormap(["#f6cfb8", "#b8d4ea"])  # pale forms of two of `COLOURS`
 
 
 @dataclass(frozen=True)
@@ -41,27 +43,20 @@ class Options:
     """Seed of what is drawn at random."""
 
 
-def panels(drawing: Figure, *titles: str) -> list[Axes]:
-    """Axes side by side."""
-    row = list(drawing.subplots(1, len(titles), squeeze=False)[0])
-    for axes, title in zip(row, titles, strict=True):
-        axes.set_title(title, loc="left", fontsize="medium")
-    return row
-
-
 def overfitting(drawing: Figure, rng: np.random.Generator) -> None:
-    """Polynomials through noisy points of a curve."""
-    x = np.sort(rng.uniform(0, 1, 12))
-    y = np.sin(2 * np.pi * x) + rng.normal(0, 0.2, 12)
-    fine = np.linspace(0, 1, 300)
-    names = "degree 1: too little is learnt", "degree 3", "degree 11: noise is learnt, too"
-    for axes, degree in zip(panels(drawing, *names), (1, 3, 11), strict=True):
-        weights = least_squares(np.vander(x, degree + 1), y)
-        axes.plot(fine, np.sin(2 * np.pi * fine), color="#8c959f", label="truth")
-        axes.plot(fine, np.vander(fine, degree + 1) @ weights, label="learnt")
-        axes.plot(x, y, "o", color=INK, markersize=4)
-        axes.set_ylim(-2, 2)
-        axes.legend()
+    """Polynomials through measured places of a ball that was thrown, whose path is one of degree 2."""
+    x = np.linspace(0.4, 9.6, 10)
+    y = x - x**2 / 10 + rng.normal(0, 0.15, 10)
+    fine = np.linspace(0, 10, 300)
+    names = "degree 1: too little is learnt", "degree 2: a ball's path", "degree 9: noise is learnt, too"
+    for axes, degree in zip(panels(drawing, *names), (1, 2, 9), strict=True):
+        weights = least_squares(np.vander(x / 10, degree + 1), y)
+        axes.plot(fine, fine - fine**2 / 10, color=PALE, label="truth")
+        axes.plot(fine, np.vander(fine / 10, degree + 1) @ weights, label="learnt")
+        axes.plot(x, y, "o", color=INK, markersize=4, label="measured")
+        axes.set(xlim=(0, 10), ylim=(-0.5, 3.5), xlabel="distance (m)")
+        axes.legend(loc="lower center")
+    drawing.axes[0].set_ylabel("height (m)")
 
 
 def pizza(drawing: Figure, rng: np.random.Generator) -> None:
@@ -77,6 +72,64 @@ def pizza(drawing: Figure, rng: np.random.Generator) -> None:
     for k, centre in enumerate(found.centroids):
         after.plot(*orders[found.labels == k].T, "o", color=COLOURS[k], markersize=3)
         after.plot(*centre, "o", color=COLOURS[k], markersize=13, markeredgecolor=INK)
+
+
+def perceptron(drawing: Figure, rng: np.random.Generator) -> None:
+    """A line parts the classes of AND and of OR; none parts those of XOR, and the perceptron never ends."""
+    corners = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])  # -1: false
+    side = np.linspace(-2, 2, 200)
+    grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    tables = {"AND": [0, 0, 0, 1], "OR": [0, 1, 1, 1], "XOR": [0, 1, 1, 0]}
+    row = drawing.subplots(1, 3)
+    for axes, (name, table) in zip(row, tables.items(), strict=True):
+        targets = np.array(table)
+        fit = rosenblatt(with_bias(corners), targets)
+        found = f"{fit.losses[-1]} still wrong" if fit.losses[-1] else "all right"
+        title = f"{name}: {found} after {len(fit.losses) - 1} passes"
+        axes.set_title(title, loc="left", fontsize="medium")
+        told = with_bias(grid) @ fit.weights > 0
+        axes.pcolormesh(side, side, told.reshape(200, 200), cmap=REGIONS, vmin=0, vmax=1)
+        mark(axes, corners, targets)
+        axes.set(xticks=[-1, 1], yticks=[-1, 1])
+
+
+def descents(drawing: Figure, rng: np.random.Generator) -> None:
+    """Linear regression by gradient descent: all samples at once, some, or one."""
+    x = rng.normal(0, 1, 60)
+    inputs, targets = with_bias(x[:, None]), 2 * x + 1 + rng.normal(0, 0.8, 60)
+    best = least_squares(inputs, targets)
+    ways, losses = drawing.subplots(1, 2)
+    ways.set_title("weights on the way, five passes", loc="left", fontsize="medium")
+    losses.set_title("cost above the least, 40 passes", loc="left", fontsize="medium")
+    w, b = np.meshgrid(np.linspace(-0.4, 2.6, 100), np.linspace(-0.4, 1.6, 100))
+    costs = ((np.stack([w, b], axis=-1) @ inputs.T - targets) ** 2).mean(-1)
+    levels = np.geomspace(costs.min() * 1.02, costs.max(), 12)
+    ways.contour(w, b, costs, levels=levels, colors="#d0d7de", linewidths=0.8)
+    least = mean_squared_error(best, inputs, targets)[0]
+    sizes = {"batch": 60, "mini-batches of 10": 10, "stochastic": 1}
+    for (name, size), colour in zip(sizes.items(), COLOURS, strict=False):
+        path: list[Array] = []
+
+        def cost(weights: Array, *batch: Array, path: list[Array] = path) -> tuple[float, Array]:
+            path.append(weights)
+            return mean_squared_error(weights, *batch)
+
+        fit = descend(cost, inputs, targets, learning_rate=0.05, epochs=40, batch_size=size, rng=rng)
+        steps = path[1 : 5 * (60 // size + 1) + 1]  # after each pass the cost of all is asked for once more
+        ways.plot(*np.array(steps).T, ".-", color=colour, linewidth=1, markersize=4, label=name)
+        losses.plot(np.maximum(fit.losses - least, 1e-7), color=colour, label=name)
+    ways.plot(*best, "*", color=INK, markersize=12, zorder=5)
+    ways.set(xlabel="weight", ylabel="bias")
+    losses.set(yscale="log", ylim=(1e-5, 10), xlabel="passes")
+    losses.legend()
+
+
+def mark(axes: Axes, points: Array, labels: Array) -> None:
+    """Points ``(n, 2)`` of classes 0 and 1 on the regions of a square."""
+    for value, marker in ((0, "o"), (1, "^")):
+        axes.plot(*points[labels == value].T, marker, color=COLOURS[1 - value], markeredgecolor=INK, markersize=9)
+    axes.set_aspect("equal")
+    axes.grid(False)
 
 
 def activations(drawing: Figure, rng: np.random.Generator) -> None:
@@ -98,7 +151,7 @@ def box(drawing: Figure, rng: np.random.Generator) -> None:
     first.set_ylim(-1, 10)
     x = np.linspace(0.01, 6.27, 1_000)
     second.plot(x, approximate(np.sin, 0, 6.28, 12)(x))
-    second.plot(x, np.sin(x), color="#8c959f")
+    second.plot(x, np.sin(x), color=PALE)
 
 
 def xor(drawing: Figure, rng: np.random.Generator) -> None:
@@ -110,12 +163,7 @@ def xor(drawing: Figure, rng: np.random.Generator) -> None:
     for axes, layers in zip(panels(drawing, *(str(list(one)) for one in sizes)), sizes, strict=True):
         network = learnt(layers, inputs, targets, rng)
         axes.pcolormesh(side, side, network.predict(grid).reshape(200, 200) >= 0.5, cmap=REGIONS)
-        for value, marker in ((0, "o"), (1, "^")):
-            axes.plot(
-                *inputs[targets[:, 0] == value].T, marker, color=COLOURS[1 - value], markeredgecolor=INK, markersize=9
-            )
-        axes.set_aspect("equal")
-        axes.grid(False)
+        mark(axes, inputs, targets[:, 0])
 
 
 def learnt(layers: Sequence[int], inputs: Array, targets: Array, rng: np.random.Generator) -> Network:
@@ -149,6 +197,34 @@ def optimizers(drawing: Figure, rng: np.random.Generator) -> None:
     axes.legend()
 
 
+def rbm(drawing: Figure, rng: np.random.Generator) -> None:
+    """What a Boltzmann machine looks for in handwritten digits, and makes of some; a deep network's dreams."""
+    digits = load("mnist")
+    inputs, shown = (part.reshape(-1, 784) / 255.0 for part in (digits.train.inputs[:4_000], digits.test.inputs[:24]))
+    net = DBN((784, 64, 64), rng)
+    net.fit(inputs, epochs=5, learning_rate=0.1)
+    machine = net.machines[0]
+    limit = np.quantile(np.abs(machine.weights), 0.995)
+    signed, gray = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}, {"cmap": "gray_r"}
+    rows: list[tuple[str, Array, dict[str, Any]]] = [
+        ("what 48 of 64 hidden units look for: ink in red, none in blue", machine.weights.T[:48], signed),
+        ("test digits", shown, gray),
+        ("what 64 hidden units remember of them", machine.visible(machine.hidden(shown)), gray),
+        ("what two machines on top of each other dream", net.dream(48), gray),
+    ]
+    for axes, (title, images, style) in zip(drawing.subplots(4, 1, height_ratios=(2, 1, 1, 2)), rows, strict=True):
+        axes.imshow(tiles(images, 24), **style)
+        axes.set_title(title, loc="left", fontsize="medium")
+        axes.set_axis_off()
+
+
+def tiles(images: Array, columns: int) -> Array:
+    """Images ``(n, 784)`` in rows of so many."""
+    parts = np.pad(images.reshape(-1, 28, 28), ((0, 0), (1, 1), (1, 1)))
+    rows = [np.hstack(list(parts[first : first + columns])) for first in range(0, len(parts), columns)]
+    return np.vstack(rows)
+
+
 def astronaut(drawing: Figure, rng: np.random.Generator) -> None:
     """A portrait blurred, and its edges."""
     image = filters.astronaut()
@@ -161,11 +237,19 @@ def astronaut(drawing: Figure, rng: np.random.Generator) -> None:
 #: name -> (chapter, how it is drawn, width and height in pixels)
 FIGURES: dict[str, tuple[int, Callable[[Figure, np.random.Generator], None], tuple[int, int]]] = {
     "overfitting": (1, overfitting, (1100, 380)),
+    "margin": (1, classic.margin, (1000, 400)),
+    "kernel": (1, classic.lift, (1000, 430)),
+    "tree": (1, classic.tree, (1000, 430)),
+    "ensembles": (1, classic.ensembles, (1100, 400)),
+    "iris": (1, classic.iris, (900, 400)),
     "pizza": (1, pizza, (900, 430)),
+    "perceptron": (1, perceptron, (1000, 380)),
     "activations": (2, activations, (1000, 560)),
     "boxcar": (2, box, (900, 380)),
+    "descents": (2, descents, (1000, 400)),
     "xor": (2, xor, (1000, 380)),
     "optimizers": (3, optimizers, (900, 450)),
+    "rbm": (3, rbm, (1000, 440)),
     "astronaut": (4, astronaut, (1000, 380)),
 }
 

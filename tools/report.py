@@ -23,12 +23,14 @@ import numpy as np
 
 from agents import evaluate
 from agents.evolution import cma_es, genetic, neat
+from agents.imitation import classic_cloning
 from agents.policy import a2c, actor_critic, ppo, reinforce, sac, td3
 from agents.registry import CATALOGUE, TABULAR
 from agents.rollout import make_lanes
 from agents.sb3 import algorithms as sb3
 from agents.search import alpha_zero
 from agents.value import dqn
+from supervised.classic import models as classic
 from supervised.registry import REGISTRY as MODELS
 from supervised.training import training_door
 from supervised.training.checkpoint import atomic_write
@@ -208,6 +210,10 @@ variational_settings, adversarial_settings, autoencoder_settings = (
     settings_table({f"`{name}`": MODELS.preset("default", name) for name in names})
     for names in (("vae", "conv-vae"), ("gan", "conditional-gan", "dcgan"), ("autoencoder",))
 )
+classic_settings, cloning_settings = (
+    settings_table({f"`{name}`": one.presets["default"] for name, one in algorithms.items()})
+    for algorithms in (classic.ALGORITHMS, classic_cloning.ALGORITHMS)
+)
 sb3_settings = settings_table({f"`{name}`": one.presets["default"] for name, one in sb3.ALGORITHMS.items()})
 
 
@@ -278,6 +284,22 @@ def clone_results() -> str:
         rows.append((*which, *numbers, laps, "", "", goal, reached))
     head = ("algorithm", "preset", "seed", "minutes", "mean", "95 % low", "high", "IQM", "laps")
     return markdown((*head, "on Gymnasium", "largest difference", "goal", "reached"), rows)
+
+
+def classic_results() -> str:
+    """What classic learners tell of MNIST, and how their clones of a policy do."""
+    rows = []
+    for name in classic.ALGORITHMS:
+        model, clone = (
+            json.loads((ROOT / "docs" / "measurements" / f"{file}-s0.json").read_text())
+            for file in (f"supervised-{name}-default", f"cloned-{name}")
+        )
+        accuracy = (f"{model[key]:.2%}" for key in ("accuracy", "ci95_low", "ci95_high"))
+        seconds = (round(one["training"]["seconds"]) for one in (model, clone))
+        returns = map(rounded, (clone["mean"], *clone["ci95"]))
+        rows.append((f"`{name}`", next(seconds), *accuracy, next(seconds), *returns))
+    interval = "95 % low", "high"
+    return markdown(("learner", "seconds", "accuracy", *interval, "seconds, clone", "mean return", *interval), rows)
 
 
 def dagger_rounds() -> str:
@@ -380,6 +402,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "adversarial-settings": adversarial_settings,
     "autoencoder-settings": autoencoder_settings,
     "supervised-results": supervised_results,
+    "classic-settings": classic_settings,
+    "cloning-settings": cloning_settings,
+    "classic-results": classic_results,
     "bench-results": bench_results,
     "clone-results": clone_results,
     "dagger-rounds": dagger_rounds,

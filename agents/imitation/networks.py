@@ -1,6 +1,6 @@
 """What imitates: settings, network and agent that behavioral cloning and DAgger share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -176,13 +176,7 @@ class Agent:
             UserError: they show something else than this agent sees.
         """
 
-        def prepared() -> Iterator[tuple[Array, Array]]:
-            for number in numbers:
-                episode = episodes[int(number)]
-                blocks = [self.transform(episode.frames[k : k + BLOCK]) for k in range(0, len(episode), BLOCK)]
-                yield np.concatenate(blocks), self.targets(episode.lessons)
-
-        return Examples.collect(prepared(), int(episodes.lengths[numbers].sum()))
+        return demonstrated(episodes, numbers, self.transform, self.targets)
 
     def state_dict(self) -> dict[str, Any]:
         """Weights and the state of drawn actions."""
@@ -201,15 +195,38 @@ def _book_actions() -> Array:
     return BOOK_ACTIONS.astype(np.float32)
 
 
+def demonstrated(
+    episodes: demonstrations.Demonstrations, numbers: Array, transform: Transforms, encode: Callable[[Array], Array]
+) -> Examples:
+    """Frames of the episodes of those numbers, transformed, and targets that ``encode`` makes of what was to be done.
+
+    Raises:
+        UserError: as ``encode``.
+    """
+
+    def prepared() -> Iterator[tuple[Array, Array]]:
+        for number in numbers:
+            episode = episodes[int(number)]
+            blocks = [transform(episode.frames[k : k + BLOCK]) for k in range(0, len(episode), BLOCK)]
+            yield np.concatenate(blocks), encode(episode.lessons)
+
+    return Examples.collect(prepared(), int(episodes.lengths[numbers].sum()))
+
+
 def make_agent(config: Settings, recorded: gym.Space[Any] | None = None) -> Agent:
     """A new agent for the environment of the settings; raises `UserError` unless it shows what was ``recorded``."""
+    return Agent(config, *matching_spaces(config, recorded))
+
+
+def matching_spaces(config: Common, recorded: gym.Space[Any] | None) -> tuple[gym.Space[Any], gym.Space[Any]]:
+    """What the environment of the settings shows and takes; raises `UserError` unless that was ``recorded``."""
     lanes = make_lanes(config.env, 1, config.env_kwargs)
     space, actions = lanes.single_observation_space, lanes.single_action_space
     lanes.close()
     if recorded is not None and (recorded.shape != space.shape or recorded.dtype != space.dtype):
         remedy = "record in this environment, or set env and env_kwargs to those of the recording"
         raise UserError(f"the demonstrations show {recorded}, and {config.env} shows {space}: {remedy}")
-    return Agent(config, space, actions)
+    return space, actions
 
 
 def driven(agent: Agent, config: Settings, step: int) -> dict[str, float]:

@@ -75,7 +75,8 @@ class SVM(Learner):
         from sklearn.svm import SVC
 
         mean, std = (np.broadcast_to(one, inputs.shape[1:]).ravel() for one in standards(inputs))
-        scaled = ((flatten(inputs) - mean) / std).astype(np.float32).astype(np.float64)  # support vectors are kept as float32
+        # in numbers of float32, as support vectors are kept
+        scaled = ((flatten(inputs) - mean) / std).astype(np.float32).astype(np.float64)
         gamma = 1.0 if self.kernel == "linear" else self.gamma or 1 / (scaled.shape[1] * scaled.var())
         r = 0.0 if self.kernel == "linear" else 1.0
         model = SVC(C=self.penalty, kernel=self.kernel, degree=self.degree, gamma=gamma, coef0=r, cache_size=500)

@@ -108,6 +108,7 @@ def _decoded(name: str) -> Split:
 def _iris() -> DataSet:
     with needs_extra("learn"):
         from sklearn.datasets import load_iris
+    # as in Fisher 1936: UCI's file, which the book reads, misprints the 35th and the 38th, as its own notes say
     found = load_iris()
     every = Split(found.data.astype(np.float32), found.target.astype(np.int64))
     # the order in which the book has them: pandas' sample(frac=1, random_state=1234)

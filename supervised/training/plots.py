@@ -14,6 +14,7 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
@@ -54,6 +55,7 @@ FORMATS: dict[str, dict[str, Any]] = {".png": {"Software": None}, ".svg": {"Date
 INK, PALE = "#24292f", "#6e7781"
 # Okabe and Ito 2008: told apart by colour-blind readers too
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+REGIONS = ListedColormap(["#f6cfb8", "#b8d4ea"])  # pale forms of two of them, of classes 0 and 1
 STYLE: dict[str, Any] = {
     "axes.edgecolor": PALE,
     "axes.grid": True,
@@ -254,6 +256,14 @@ def figure(path: Path, size: tuple[int, int] = (800, 450)) -> Iterator[Figure]:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, content.getvalue())
+
+
+def panels(drawing: Figure, *names: str) -> list[Axes]:
+    """Axes side by side, each under its name."""
+    row = list(drawing.subplots(1, len(names), squeeze=False)[0])
+    for axes, name in zip(row, names, strict=True):
+        axes.set_title(name, loc="left", fontsize="medium")
+    return row
 
 
 def _points(columns: Mapping[str, Array], metric: str) -> tuple[Array, Array]:

@@ -7,12 +7,20 @@ import pytest
 from PIL import Image
 
 from supervised import figures
+from supervised.data import sets
+from supervised.data.sources import is_here
 
 
 @pytest.mark.parametrize("name", list(figures.FIGURES))
-def test_every_picture(name: str, tmp_path: Path) -> None:
+def test_every_picture(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "astronaut":
         pytest.importorskip("skimage", reason="needs the learn extra")
+    if name in ("margin", "kernel", "tree", "ensembles", "iris"):
+        pytest.importorskip("sklearn", reason="needs the learn extra")
+    if name == "rbm":
+        if not is_here("mnist/train-images-idx3-ubyte.gz"):
+            pytest.skip("needs MNIST of SKIDPAD_DATA")
+        monkeypatch.setattr(sets, "SMOKE", True)  # few digits: what is looked at here is not how well they are learnt
     paths = [tmp_path / f"{k}.png" for k in range(2)]
     for path in paths:
         figures.main([name, "--out", str(path)])

@@ -71,7 +71,9 @@ def test_answers_are_scikit_learns(learner: Learner, classes: int, monkeypatch: 
         seen = ((fresh - mine.arrays["mean"]) / mine.arrays["std"]).astype(np.float32).astype(np.float64)
         wanted = theirs.decision_function(seen)
         found = mine.decisions(fresh)
-        np.testing.assert_allclose(found[:, 0] if classes == 2 else found, -wanted if classes == 2 else wanted, atol=1e-9)
+        if classes == 2:  # positive for the second class there, for the first of a pair here
+            found, wanted = found[:, 0], -wanted
+        np.testing.assert_allclose(found, wanted, atol=1e-9)
         np.testing.assert_array_equal(mine.predict(fresh), theirs.predict(seen))
     else:
         np.testing.assert_allclose(mine.scores(fresh), theirs.predict_proba(fresh), atol=1e-12)
@@ -189,7 +191,9 @@ def test_rows_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
         (["gradient-boosting", "--data", "iri"], "unknown data 'iri'; did you mean iris"),
     ],
 )
-def test_what_cannot_be_is_named(arguments: list[str], message: str, refused: Callable[..., str], tmp_path: Path) -> None:
+def test_what_cannot_be_is_named(
+    arguments: list[str], message: str, refused: Callable[..., str], tmp_path: Path
+) -> None:
     assert message in refused(door.main, *arguments, "--run-dir", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

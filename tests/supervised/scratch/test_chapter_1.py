@@ -48,6 +48,15 @@ def test_a_thousand_houses(batch_size: int | None) -> None:
     np.testing.assert_allclose(exact.weights, truth, atol=1e-4)
 
 
+def test_adaline() -> None:
+    """Widrow and Hoff's rule, sample after sample, on targets of -1 and 1: a line that the sign of x . w tells apart."""
+    inputs = with_bias(RNG.normal(size=(200, 2)))
+    targets = np.where(inputs @ np.array([2.0, -1.0, 0.3]) > 0, 1.0, -1.0)
+    fit = descend(mean_squared_error, inputs, targets, learning_rate=0.005, epochs=30, batch_size=1, rng=RNG)
+    assert np.mean(np.sign(inputs @ fit.weights) == targets) >= 0.95
+    np.testing.assert_allclose(fit.weights, least_squares(inputs, targets), atol=0.05)
+
+
 @pytest.mark.parametrize("cost", [mean_squared_error, cross_entropy])
 def test_gradients(cost: Callable[..., tuple[float, Any]]) -> None:
     inputs, targets = RNG.normal(size=(20, 4)), RNG.integers(2, size=20)
