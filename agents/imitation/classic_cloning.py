@@ -129,25 +129,24 @@ def train(config: Config, run: Run | None = None) -> Agent:
     require(
         bool(config.demonstrations), "demonstrations", config.demonstrations, "name a folder that tools.record made"
     )
-    run = run or Run.off()
     episodes = demonstrations.load(config.demonstrations)
     agent = Agent(config, *matching_spaces(config, episodes.observation_space))
 
     def observations(part: Examples) -> Array:
         return part.observations(np.arange(len(part)), agent.transform.stack, agent.transform.repeat)
 
-    def learn() -> dict[str, float]:
+    def learn() -> tuple[Predictor, dict[str, float]]:
         rng = generators(config.seed, "split")["split"]
         training, held_out = (
             demonstrated(episodes, numbers, agent.transform, agent.targets)
             for numbers in examples.split(episodes.lengths, config.validation, rng)
         )
-        agent.predictor = config.fit(observations(training), training.targets, config.seed)
+        predictor = config.fit(observations(training), training.targets, config.seed)
         parts = {"training_accuracy": training, "held_out_accuracy": held_out}
-        told = {name: agent.predictor.predict(observations(part)) for name, part in parts.items() if len(part)}
-        return {name: float(np.mean(actions == parts[name].targets)) for name, actions in told.items()}
+        told = {name: predictor.predict(observations(part)) for name, part in parts.items() if len(part)}
+        return predictor, {name: float(np.mean(actions == parts[name].targets)) for name, actions in told.items()}
 
-    learn_once(run, learn, lambda: {"agent": agent.state_dict()}, lambda saved: agent.load_state_dict(saved["agent"]))
+    agent.predictor = learn_once(run or Run.off(), "agent", config, learn)
     return agent
 
 

@@ -210,16 +210,19 @@ def nodes(trees: Iterable[tuple[Any, Array]]) -> dict[str, Array]:
 
 
 def learn_once(
-    run: Run,
-    learn: Callable[[], Mapping[str, float]],
-    state: Callable[[], Mapping[str, Any]],
-    load: Callable[[Any], None],
-) -> None:
-    """A training of one step, which returns metrics: a run that was cut makes it anew, and ends in the same bits."""
+    run: Run, name: str, learner: Learner, learn: Callable[[], tuple[Predictor, Mapping[str, float]]]
+) -> Predictor:
+    """A training of one step: a run that was cut makes it anew, and ends in the same bits.
+
+    Args:
+        name: under which checkpoints hold the arrays of the predictor.
+        learn: returns what the learner became, and metrics.
+    """
     if saved := run.restore():
-        load(saved)
+        predictor = learner.predictor(saved[name])
     else:
         with run.restartable():
-            metrics = learn()
+            predictor, metrics = learn()
         run.log(1, metrics)
-    run.finish(1, state)
+    run.finish(1, lambda: {name: predictor.arrays})
+    return predictor

@@ -52,60 +52,36 @@ class BoostingConfig(GradientBoosting, Config):
     """A training by gradient boosting."""
 
 
-class Classifier:
-    """A learner before and after its one step; `predictor` is what it became."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.predictor: Predictor
-
-    def state_dict(self) -> dict[str, Any]:
-        """The arrays of the predictor."""
-        return self.predictor.arrays
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Become what `state_dict` tells."""
-        self.predictor = self.config.predictor(state)
-
-
-def train(config: Config, run: Run | None = None) -> Classifier:
+def train(config: Config, run: Run | None = None) -> Predictor:
     """Train a classifier; with a `Run` also log, and save a checkpoint.
 
     Raises:
         UserError: data or settings that do not fit, or scikit-learn is not installed.
         supervised.training.run.Interrupted: after a signal; a resumed run begins anew.
     """
-    run = run or Run.off()
-    classifier = Classifier(config)
 
-    def learn() -> dict[str, float]:
+    def learn() -> tuple[Predictor, dict[str, float]]:
         data = load(config.data).train
         order = generators(config.seed, "rows")["rows"].permutation(len(data.labels))
         training = data.take(np.sort(order[: config.rows or None]))
-        classifier.predictor = config.fit(training.inputs, training.labels, config.seed)
-        right = classifier.predictor.predict(training.inputs) == training.labels
-        return {"training_accuracy": float(right.mean()), "rows": len(right)}
+        predictor = config.fit(training.inputs, training.labels, config.seed)
+        right = predictor.predict(training.inputs) == training.labels
+        return predictor, {"training_accuracy": float(right.mean()), "rows": len(right)}
 
-    learn_once(
-        run,
-        learn,
-        lambda: {"classifier": classifier.state_dict()},
-        lambda saved: classifier.load_state_dict(saved["classifier"]),
-    )
-    return classifier
+    return learn_once(run or Run.off(), "classifier", config, learn)
 
 
 def judgement(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     """How well a trained classifier tells the test part of a data set; see `Model`."""
-    classifier = Classifier(config)
-    classifier.load_state_dict(state["classifier"])
-    data = load(name)
-    return told(name, data, classifier.predictor.predict(data.test.inputs))
+    predictor, data = config.predictor(state["classifier"]), load(name)
+    highest = int(predictor.labels[-1])
+    require(highest < len(data.classes), "class", highest, f"it was learnt, and {name} has {len(data.classes)} classes")
+    return told(name, data, predictor.predict(data.test.inputs))
 
 
 ALGORITHMS = {
     name: Model(
-        *(kind, {"default": kind()}, train, Classifier, "fits", lambda config: 1),
+        *(kind, {"default": kind()}, train, kind.predictor, "fits", lambda config: 1),
         measures=ACCURACY,
         judge=judgement,
     )

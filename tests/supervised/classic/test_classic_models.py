@@ -1,6 +1,7 @@
 """Classic learners: what is kept as arrays answers as scikit-learn does, and learns; runs, and bad input."""
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,8 @@ def test_answers_are_scikit_learns(learner: Learner, classes: int, monkeypatch: 
 def test_flowers_and_digits_are_told(config: Config) -> None:
     for name, least in (("iris", 28 / 30), ("digits", 0.74)):
         data = load(name)
-        classifier = models.train(dataclasses.replace(config, data=name))
-        assert np.mean(classifier.predictor.predict(data.test.inputs) == data.test.labels) >= least
+        predictor = models.train(dataclasses.replace(config, data=name))
+        assert np.mean(predictor.predict(data.test.inputs) == data.test.labels) >= least
 
 
 def test_a_machine_by_hand() -> None:
@@ -117,14 +118,16 @@ def test_a_forest_is_better_than_its_trees() -> None:
     data = load("digits")
     scores = []
     for config in (TreeConfig(data="digits"), ForestConfig(data="digits", trees=40)):
-        told = models.train(config).predictor.predict(data.test.inputs)
+        told = models.train(config).predict(data.test.inputs)
         scores.append(np.mean(told == data.test.labels))
     assert scores[1] > scores[0] + 0.1
 
 
 @pytest.mark.parametrize("name", list(models.ALGORITHMS))
-def test_the_doors(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Training twice gives the same bytes; evaluation needs no scikit-learn but for the data."""
+def test_the_doors(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training twice gives the same bytes, and what it gives needs no scikit-learn."""
     size = ["--trees", "5"] if name in ("random-forest", "gradient-boosting") else []
     states = []
     for k in range(2):
@@ -139,6 +142,14 @@ def test_the_doors(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert (tmp_path / "0/confusion.png").exists()
     door.main(["--resume", str(tmp_path / "0")])
     assert "finished: nothing to do" in capsys.readouterr().out
+    data = load("iris").test
+    for module in [one for one in sys.modules if one.split(".")[0] in ("sklearn", "joblib")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    predictor = models.ALGORITHMS[name].config.predictor(states[1])
+    assert np.mean(predictor.predict(data.inputs) == data.labels) >= 0.9
+    with pytest.raises(UserError, match="sklearn is not installed: pip install 'skidpad.learn.'"):
+        models.ALGORITHMS[name].config().fit(data.inputs, data.labels, 0)
 
 
 def test_a_run_that_was_cut_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +209,7 @@ def test_what_cannot_be_is_named(
     assert not (tmp_path / "run").exists()
 
 
-def test_inputs_that_do_not_fit(tmp_path: Path, refused: Callable[..., str]) -> None:
+def test_inputs_that_do_not_fit(tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"labels=\[3\]: give examples of two classes"):
         SVM().fit(np.zeros((4, 2)), np.full(4, 3), 0)
     inputs, labels = points(3, images=True)
@@ -209,3 +220,6 @@ def test_inputs_that_do_not_fit(tmp_path: Path, refused: Callable[..., str]) -> 
     door.main(["decision-tree", "--data", "iris", "--run-dir", str(tmp_path / "run"), "--quiet"])
     line = refused(evaluate.main, tmp_path / "run", "--data", "digits")
     assert "inputs=(8, 8): 4 numbers were learnt from" in line
+    part = Split(np.zeros((3, 4)), np.array([0, 1, 1]))
+    monkeypatch.setitem(sets.SETS, "two", lambda: DataSet(part, part, ("a", "b")))
+    assert "class=2: it was learnt, and two has 2 classes" in refused(evaluate.main, tmp_path / "run", "--data", "two")

@@ -1,4 +1,4 @@
-"""Chapter 1's first network: the losses that the book prints, to their last digit, and the flowers as Fisher has them."""
+"""Chapter 1's first network: the losses of the book to their last digit, and the flowers as Fisher has them."""
 
 import numpy as np
 import pytest
