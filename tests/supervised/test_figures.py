@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from supervised import figures
+from supervised.classic import pictures
 from supervised.data import sets
 from supervised.data.sources import is_here
 
@@ -21,6 +22,7 @@ def test_every_picture(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         if not is_here("mnist/train-images-idx3-ubyte.gz"):
             pytest.skip("needs MNIST of SKIDPAD_DATA")
         monkeypatch.setattr(sets, "SMOKE", True)  # few digits: what is looked at here is not how well they are learnt
+    monkeypatch.setattr(pictures, "SIDE", 30)
     paths = [tmp_path / f"{k}.png" for k in range(2)]
     for path in paths:
         figures.main([name, "--out", str(path)])
