@@ -95,8 +95,8 @@ def make(options: Options) -> None:
     require(options.cars is None or options.cars >= 0, "cars", options.cars, "use 0 or more")
     require(options.env == ENV, "env", options.env, f"labels are known of {ENV}")
     if SMOKE:
-        least = {"scenes": min(options.scenes, 40), "test_scenes": min(options.test_scenes, 8)}
-        options = dataclasses.replace(options, **least)
+        fewer = min(options.scenes, 40), min(options.test_scenes, 8)
+        options = dataclasses.replace(options, scenes=fewer[0], test_scenes=fewer[1])
     tracks = -(-max(options.scenes, options.test_scenes) // options.scenes_per_track)
     remedy = f"tracks from {FIRST_EVALUATION_SEED} on are for tests, and {tracks} are asked for"
     require(options.seed + tracks <= FIRST_EVALUATION_SEED, "seed", options.seed, remedy)
@@ -111,7 +111,7 @@ def make(options: Options) -> None:
         taken = list(take(options, count, seed))
         arrays = segmentation(taken) if options.task == "segmentation" else detection(taken)
         content = io.BytesIO()
-        np.savez_compressed(content, **arrays)
+        np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
         files[f"{part}.npz"] = content.getvalue()
         counts[part] = {name: len(array) for name, array in arrays.items() if name in ("images", "boxes")}
     classes = SEGMENTATION_CLASSES if options.task == "segmentation" else DETECTION_CLASSES

@@ -7,6 +7,7 @@ A folder of ``scenes.json``, which says what they are, and ``train.npz`` and ``t
 import json
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -87,7 +88,7 @@ def _folder(name: str, task: str) -> tuple[Path, tuple[str, ...]]:
 def _segmented(path: Path, classes: int) -> Segmented:
     images, masks = _arrays(path, {"images": (np.uint8, 4), "masks": (np.uint8, 3)})
     _check(masks.shape == images.shape[:3], path, f"masks {masks.shape} for images {images.shape}")
-    _check(masks.max() < classes, path, f"the class {masks.max()} of a pixel, of {classes} classes")
+    _check(bool(masks.max() < classes), path, f"the class {masks.max()} of a pixel, of {classes} classes")
     if SMOKE:
         images, masks = images[:SMOKE_SCENES], masks[:SMOKE_SCENES]
     return Segmented(images, masks)
@@ -111,7 +112,7 @@ def _boxed(path: Path, classes: int) -> Boxed:
     return Boxed(images, boxes, labels, scene)
 
 
-def _arrays(path: Path, kinds: dict[str, tuple[type, int]]) -> list[Array]:
+def _arrays(path: Path, kinds: Mapping[str, tuple[type, int]]) -> list[Array]:
     """The arrays of a file, by name: each of that dtype and number of axes."""
     try:
         with np.load(path, allow_pickle=False) as file:
