@@ -1,7 +1,8 @@
 """Semantic segmentation: the class of every pixel (book, chapter 5).
 
 The loss is the mean over pixels of the cross-entropy -log softmax(logits)[class]. What is learnt from are scenes with
-exact labels (`supervised.data.scenes`). `load` and `segment` are for whoever sees through a trained network.
+exact labels (`supervised.data.scenes`). `segment` is for whoever sees through a trained network; agents do so by
+`supervised.perception`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,12 +20,11 @@ from torch.nn import functional as F
 from supervised.data.scenes import Segmented, load_segmentation
 from supervised.epochs import Settings, train_epochs
 from supervised.judgement import Judgement, Model
-from supervised.training.configuration import from_json
 from supervised.training.confusion import confusion_matrix, draw_confusion
 from supervised.training.errors import UserError, require
 from supervised.training.plots import figure
 from supervised.training.precision import autocast
-from supervised.training.run import Run, read_config, read_state
+from supervised.training.run import Run
 from supervised.training.seeding import generators, seeded_modules, set_threads
 from supervised.vision.classification import Inputs
 from supervised.vision.networks.segmentation import FCN, PixelClassifier, UNet, WindowClassifier
@@ -40,7 +40,7 @@ COLORS = ("#7fb069", "#6c757d", "#d1495b", "#f2c14e", "#22223b", "#8ecae6", "#9d
 class Config(Settings):
     """A segmentation network's training."""
 
-    data: str = "scenes:runs/scenes"
+    data: str = "scenes:runs/road"
     """Scenes that tools.make_dataset has made: scenes:FOLDER."""
     epochs: int = 10
     """Passes through what is learnt from."""
@@ -167,21 +167,6 @@ class Segmenter(nn.Module):
             raise UserError(f"classes {self.classes}: the network has learnt {tuple(state)}; use scenes like its own")
 
 
-def load(folder: Path) -> Segmenter:
-    """The trained network of a run's folder.
-
-    Raises:
-        UserError: no run of a segmentation network, or one without a checkpoint.
-    """
-    record = read_config(folder)
-    if record["algorithm"] not in ALGORITHMS:
-        raise UserError(f"{folder} is a run of {record['algorithm']}: give one of {', '.join(ALGORITHMS)}")
-    state = read_state(folder)["segmenter"]
-    segmenter = Segmenter(from_json(ALGORITHMS[record["algorithm"]].config, record["config"]), state["_extra_state"])
-    segmenter.load_state_dict(state)
-    return segmenter.eval()
-
-
 @torch.inference_mode()
 def segment(segmenter: Segmenter, images: Array) -> Array:
     """The most probable class of every pixel ``(n, height, width)`` uint8 of images ``(n, height, width, 3)`` uint8.
@@ -203,6 +188,26 @@ def segment(segmenter: Segmenter, images: Array) -> Array:
 def extended(images: Array, margin: int) -> Array:
     """Images ``(n, height, width, 3)`` with so many pixels more on every side, like the nearest."""
     return np.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)), "edge") if margin else images
+
+
+class ClassMap(nn.Module):
+    """A trained network as `supervised.perception` gives it: images in, the class of every pixel out."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        super().__init__()
+        self.segmenter = segmenter
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See `segment`."""
+        return torch.from_numpy(segment(self.segmenter, images.cpu().numpy()))
+
+
+def perceive(config: Config, state: Mapping[str, Any]) -> ClassMap:
+    """A trained network, for whoever acts on what it tells; see `Model`."""
+    saved = state["segmenter"]
+    segmenter = Segmenter(config, saved["_extra_state"])
+    segmenter.load_state_dict(saved)
+    return ClassMap(segmenter)
 
 
 def train(config: Config, run: Run | None = None) -> Segmenter:
@@ -322,6 +327,7 @@ ALGORITHMS = {
         *(kind, {"default": kind()}, train, Segmenter, "epochs", lambda config: config.epochs),
         measures={"mean_iou": ".2%", "least_iou": ".2%", "pixel_accuracy": ".2%"},
         judge=judgement,
+        perceive=perceive,
     )
     for name, kind in _MODELS
 }

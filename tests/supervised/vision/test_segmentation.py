@@ -3,19 +3,23 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from agents.transforms import Transforms
 from supervised import evaluate as evaluate_door
 from supervised import train as train_door
+from supervised.perception import perception
 from supervised.training.errors import UserError
 from supervised.training.run import Interrupted, Run
 from supervised.vision import segmentation
 from supervised.vision.networks.segmentation import FCN, PixelClassifier, UNet, WindowClassifier
-from supervised.vision.segmentation import ALGORITHMS, Segmenter, intersection_over_union, load, measures, segment
+from supervised.vision.segmentation import ALGORITHMS, Segmenter, intersection_over_union, measures, segment
 
 SIDE = 20
 TINY = {"pixel-classifier": ["--width", "8"], "sliding-window": ["--side", "11", "--windows", "50", "--width", "12"]}
@@ -142,10 +146,11 @@ def test_networks_learn_what_they_can_see(name: str, least: float, most: float, 
     last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
     assert last.keys() == {"step", "loss", "mean_iou", "least_iou", "pixel_accuracy", "learning_rate"}
 
-    segmenter = load(folder)
+    found, sees = perception(folder)
     data = segmentation.load_segmentation(toy).test
-    told = segment(segmenter, data.images)
-    assert told.dtype == np.uint8 and segmenter.classes == ("nothing", "square", "frame")
+    told = sees(torch.from_numpy(data.images)).numpy()
+    assert found == name and told.dtype == np.uint8 and sees.segmenter.classes == ("nothing", "square", "frame")
+    np.testing.assert_array_equal(told[3:4], segment(sees.segmenter, data.images[3:4]))  # type: ignore[arg-type]
     assert (told == data.masks).mean() == pytest.approx(result["pixel_accuracy"])
     for picture in ("scenes.png", "confusion.png"):
         with Image.open(folder / picture) as opened:
@@ -208,14 +213,14 @@ def test_what_does_not_fit_a_network(toy: str, tmp_path: Path, refused: Callable
         (folder / "scenes.json").write_text(json.dumps({"task": "segmentation", "classes": classes}))
         complaint = refused(evaluate_door.main, run, "--data", f"scenes:{folder}")
         assert "use scenes like its own" in complaint or "does not fit what" in complaint
-    segmenter = load(run)
+    segmenter: Any = perception(run)[1].segmenter
     for images in (np.zeros((1, 8, 8), np.uint8), np.zeros((1, 8, 8, 3)), np.zeros((1, 8, 8, 4), np.uint8)):
         with pytest.raises(UserError, match=r"images=.*give uint8 \(n, height, width, 3\)"):
             segment(segmenter, images)
-    record = json.loads((run / "config.json").read_text())
-    (run / "config.json").write_text(json.dumps({**record, "algorithm": "mlp"}))
-    with pytest.raises(UserError, match="is a run of mlp: give one of pixel-classifier, sliding-window, fcn, unet"):
-        load(run)
+    with pytest.raises(UserError, match="images='uint8 .1, 9, 9.': give uint8"):
+        Transforms(gym.spaces.Box(0, 255, (9, 9), np.uint8), (f"perceive:{run}",))
+    seen = Transforms(gym.spaces.Box(0, 255, (9, 7, 3), np.uint8), (f"perceive:{run}", "stack:2"))
+    assert seen.space.shape == (2, 9, 7) and seen.space.dtype == np.uint8
 
 
 def test_a_network_asked_for_by_the_base_alone() -> None:
