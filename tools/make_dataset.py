@@ -78,7 +78,7 @@ class Scene(NamedTuple):
 
     image: Array  # (96, 96, 3) uint8
     mask: Array  # (96, 96) uint8
-    boxes: list[tuple[int, int, int, int]]
+    boxes: list[tuple[int, int, int, int]]  # for detection
     labels: list[int]
 
 
@@ -92,6 +92,7 @@ def make(options: Options) -> None:
     """Make the data set; its folder appears when all of it is written."""
     for name, least in (("scenes", 1), ("test_scenes", 1), ("scenes_per_track", 1), ("noise", 0), ("seed", 0)):
         require(getattr(options, name) >= least, name, getattr(options, name), f"use {least} or more")
+    require(options.noise <= 255, "noise", options.noise, "use at most 255, the range of colours")
     require(options.cars is None or options.cars >= 0, "cars", options.cars, "use 0 or more")
     require(options.env == ENV, "env", options.env, f"labels are known of {ENV}")
     if SMOKE:
@@ -181,9 +182,11 @@ def look(options: Options, state: State, rng: np.random.Generator) -> Scene:
         if other is not None:
             cars.append(other)
             mask[other] = scenes.CAR
-    kerbs = [scenes.kerb_pixels(state, run) & (mask == scenes.KERB) for run in scenes.kerb_runs(state)]
-    found = [(DETECTED_KERB, pixels) for pixels in kerbs if pixels.sum() >= KERB_PIXELS]
-    found += [(DETECTED_CAR, pixels) for pixels in cars if pixels.sum() >= CAR_PIXELS]
+    found: list[tuple[int, Array]] = []
+    if options.task == "detection":
+        kerbs = [scenes.kerb_pixels(state, run) & (mask == scenes.KERB) for run in scenes.kerb_runs(state)]
+        found += [(DETECTED_KERB, pixels) for pixels in kerbs if pixels.sum() >= KERB_PIXELS]
+        found += [(DETECTED_CAR, pixels) for pixels in cars if pixels.sum() >= CAR_PIXELS]
     if options.noise:
         noisy = image + rng.normal(0, options.noise, image.shape)
         image = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)

@@ -57,10 +57,15 @@ def move_car(state: State, right: float, turn: float) -> None:
 
 def draw(state: State) -> tuple[Array, Array]:
     """The picture (96, 96, 3) and the classes of its pixels (96, 96), both uint8, of a batch of one."""
-    picture, classes = np.empty((1, 96, 96, 3), np.uint8), np.empty((1, 96, 96), np.uint8)
+    picture = np.empty((1, 96, 96, 3), np.uint8)
     fast_frames(state, picture, 1)
+    return picture[0], _classify(state)
+
+
+def _classify(state: State) -> Array:
+    classes = np.empty((1, 96, 96), np.uint8)
     segmentation_frames(state, classes, 1)
-    return picture[0], classes[0]
+    return classes[0]
 
 
 def draw_car(state: State, place: Placement, color: Array, picture: Array) -> Array:
@@ -111,7 +116,7 @@ def kerb_pixels(state: State, run: Array) -> Array:
     """The pixels (96, 96) bool of the picture of a batch of one that show the kerb of the tiles ``run``."""
     kerbs = np.zeros_like(state.kerbs)
     kerbs[0, run] = state.kerbs[0, run]
-    return draw(state._replace(kerbs=kerbs))[1] == KERB
+    return _classify(state._replace(kerbs=kerbs)) == KERB
 
 
 def bounding_box(pixels: Array) -> tuple[int, int, int, int]:

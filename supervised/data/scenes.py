@@ -100,9 +100,9 @@ def _boxed(path: Path, classes: int) -> Boxed:
     shapes = f"boxes {boxes.shape}, labels {labels.shape}, scene {scene.shape}"
     _check(boxes.shape == (len(labels), 4) and scene.shape == labels.shape, path, shapes)
     if len(boxes):
-        _check(0 <= labels.min() and labels.max() < classes, path, f"a label beyond the {classes} classes")
-        ascending = (np.diff(scene) >= 0).all()
-        _check(ascending and 0 <= scene[0] and scene[-1] < len(images), path, "boxes in no image, or out of order")
+        _check(bool(labels.min() >= 0 and labels.max() < classes), path, f"a label beyond the {classes} classes")
+        in_order = np.all(np.diff(scene) >= 0) and 0 <= scene[0] and scene[-1] < len(images)
+        _check(bool(in_order), path, "boxes in no image, or out of order")
         height, width = images.shape[1:3]
         within = (boxes[:, :2] >= 0) & (boxes[:, 2:] <= (width, height)) & (boxes[:, :2] < boxes[:, 2:])
         _check(bool(within.all()), path, f"a box that is empty or not within {width} x {height} pixels")

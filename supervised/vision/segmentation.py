@@ -42,11 +42,11 @@ class Config(Settings):
 
     data: str = "scenes:runs/road"
     """Scenes that tools.make_dataset has made: scenes:FOLDER."""
-    epochs: int = 10
+    epochs: int = 9
     """Passes through what is learnt from."""
-    batch_size: int = 10
+    batch_size: int = 4
     """Images of a gradient step."""
-    learning_rate: float = 3e-3
+    learning_rate: float = 0.01
     """Step size at the start."""
     weight_decay: float = 0.0
     """How much a step pulls weights towards 0."""
