@@ -6,6 +6,7 @@ from supervised.training.registry import Registry
 CLASSIC = "supervised.classic.models"
 CLASSIFICATION = "supervised.vision.classification"
 VARIATIONAL, ADVERSARIAL = "supervised.generative.variational", "supervised.generative.adversarial"
+SEGMENTATION = "supervised.vision.segmentation"
 
 #: name -> (module, what it is in one line)
 CATALOGUE: dict[str, tuple[str, str]] = {
@@ -26,6 +27,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "gan": (ADVERSARIAL, "adversarial networks of fully connected layers, the book's"),
     "dcgan": (ADVERSARIAL, "convolutional adversarial networks"),
     "conditional-gan": (ADVERSARIAL, "adversarial networks that are told the class"),
+    "pixel-classifier": (SEGMENTATION, "segmentation, every pixel by its own colour"),
+    "sliding-window": (SEGMENTATION, "segmentation, every pixel by the window around it"),
+    "fcn": (SEGMENTATION, "segmentation by encoder and decoder, with unpooling and transposed convolutions"),
+    "unet": (SEGMENTATION, "segmentation by U-Net: encoder, decoder, and shortcuts between them"),
 }
 
 REGISTRY = Registry(CATALOGUE, "model")

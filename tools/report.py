@@ -206,9 +206,14 @@ classification_settings, network_settings = (
     settings_table({f"`{name}`": classification.ALGORITHMS[name].presets["default"] for name in names})
     for names in (("mlp", "cnn", "deep-cnn"), ("resnet18",))
 )
-variational_settings, adversarial_settings, autoencoder_settings = (
+variational_settings, adversarial_settings, autoencoder_settings, segmentation_settings = (
     settings_table({f"`{name}`": MODELS.preset("default", name) for name in names})
-    for names in (("vae", "conv-vae"), ("gan", "conditional-gan", "dcgan"), ("autoencoder",))
+    for names in (
+        ("vae", "conv-vae"),
+        ("gan", "conditional-gan", "dcgan"),
+        ("autoencoder",),
+        ("pixel-classifier", "sliding-window", "fcn", "unet"),
+    )
 )
 classic_settings, cloning_settings = (
     settings_table({f"`{name}`": one.presets["default"] for name, one in algorithms.items()})
@@ -397,6 +402,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "evolution-results": results("genetic", "cma-es", "neat"),
     "sb3-settings": sb3_settings,
     "classification-settings": classification_settings,
+    "segmentation-settings": segmentation_settings,
     "network-settings": network_settings,
     "variational-settings": variational_settings,
     "adversarial-settings": adversarial_settings,

@@ -166,6 +166,7 @@ SUPERVISED_GOALS = {
     ("deep-cnn", "book-3"): "accuracy>=0.44",
     ("deep-cnn", "book-5"): "accuracy>=0.56",
     ("deep-cnn", "book"): "accuracy>=0.77",
+    ("unet", "default"): "mean_iou>=0.97",
 }
 
 
