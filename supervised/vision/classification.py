@@ -349,6 +349,13 @@ def measures(probabilities: Array, labels: Array) -> dict[str, float]:
     return {"loss": float(-np.log(np.maximum(said, 1e-30)).mean()), "accuracy": float(right.mean())}
 
 
+def shares(told: Array, labels: Array) -> dict[str, float]:
+    """Accuracy of what was told ``(n,)`` where labels are true, and its interval of 95 % (Wilson's)."""
+    right = told == labels
+    interval = binomtest(int(right.sum()), len(right)).proportion_ci(0.95, "wilson")
+    return {"accuracy": float(right.mean()), "ci95_low": float(interval.low), "ci95_high": float(interval.high)}
+
+
 def judgement(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     """How well a trained classifier tells the test part of a data set; see `Model`."""
     data = load(name)
@@ -356,8 +363,7 @@ def judgement(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     classifier.load_state_dict(state["classifier"])
     probabilities = classifier.probabilities(data.test.inputs)
     labels, told = data.test.labels, probabilities.argmax(1)
-    interval = binomtest(int((told == labels).sum()), len(labels)).proportion_ci(0.95, "wilson")
-    found = {**measures(probabilities, labels), "ci95_low": float(interval.low), "ci95_high": float(interval.high)}
+    found = {**measures(probabilities, labels), **shares(told, labels)}
 
     def draw(folder: Path) -> Iterator[Path]:
         matrix = confusion_matrix(labels, told, len(data.classes))

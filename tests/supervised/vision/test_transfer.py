@@ -1,6 +1,8 @@
 """Transfer learning: what a file's weights become of a network with other classes, frozen or learning on."""
 
 import dataclasses
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,13 +27,13 @@ SMALL = NetworkConfig(data="squares", inputs="imagenet", augmentation="none", ep
 
 @pytest.fixture
 def squares(monkeypatch: pytest.MonkeyPatch) -> DataSet:
-    """The data set "squares": 12 x 12 pixels, a reddish or a bluish square in noise."""
+    """The data set "squares": 8 x 8 pixels, a reddish or a bluish square in noise."""
     rng = np.random.default_rng(0)
-    labels = rng.integers(2, size=90)
-    images = rng.integers(150, size=(90, 12, 12, 3)).astype(np.uint8)
+    labels = rng.integers(2, size=60)
+    images = rng.integers(150, size=(60, 8, 8, 3)).astype(np.uint8)
     for image, label in zip(images, labels, strict=True):
-        image[3:9, 3:9, 2 * label] += 100
-    data = DataSet(Split(images[:60], labels[:60]), Split(images[60:], labels[60:]), ("red", "blue"))
+        image[2:6, 2:6, 2 * label] += 100
+    data = DataSet(Split(images[:40], labels[:40]), Split(images[40:], labels[40:]), ("red", "blue"))
     monkeypatch.setitem(sets.SETS, "squares", lambda: data)
     return data
 
@@ -40,10 +42,10 @@ def squares(monkeypatch: pytest.MonkeyPatch) -> DataSet:
 def file(tmp_path: Path) -> Path:
     """Weights of a ResNet-18 for five classes, drawn at random, which has seen a few batches."""
     torch.manual_seed(0)
-    network = build("resnet18", 3, 5, 12)
+    network = build("resnet18", 3, 5, 8)
     with torch.no_grad():
         for _ in range(3):
-            network(torch.randn(4, 3, 12, 12))
+            network(torch.randn(4, 3, 8, 8))
     torch.save(network.state_dict(), tmp_path / "resnet18.pth")
     return tmp_path / "resnet18.pth"
 
@@ -61,7 +63,7 @@ def test_only_the_last_layer_of_a_frozen_network_learns(squares: DataSet, file: 
 def test_features_seen_once_are_what_the_network_makes_of_images(squares: DataSet, file: Path) -> None:
     classifier = classification.train(dataclasses.replace(SMALL, weights=str(file), frozen=True, epochs=1))
     features = classifier.features(squares.test.inputs)
-    assert features.shape == (30, 512)
+    assert features.shape == (20, 512)
     alone = classification.last_layer(classifier, features)
     np.testing.assert_allclose(
         alone.probabilities(features), classifier.probabilities(squares.test.inputs), rtol=1e-5, atol=1e-6
@@ -77,7 +79,7 @@ def test_fine_tuning_begins_with_the_files_weights_and_changes_all(squares: Data
         if not name.startswith("fc."):
             torch.testing.assert_close(parameter.data, given[name], rtol=0, atol=1e-7)
             assert not torch.equal(moved[name], given[name]), name
-    assert int(moved["bn1.num_batches_tracked"]) == 3 + 3, "batch normalization goes on learning, too"
+    assert int(moved["bn1.num_batches_tracked"]) == 3 + 2, "batch normalization goes on learning, too"
 
 
 def test_a_run_of_ours_gives_its_weights(squares: DataSet, tmp_path: Path) -> None:
@@ -93,14 +95,14 @@ def test_a_run_of_ours_gives_its_weights(squares: DataSet, tmp_path: Path) -> No
 def test_an_extraction_that_is_cut_ends_in_the_same_bits(
     squares: DataSet, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = dataclasses.replace(SMALL, weights=str(file), frozen=True, epochs=3, validation=0.3, rows=50)
+    config = dataclasses.replace(SMALL, weights=str(file), frozen=True, epochs=3, validation=0.3, rows=30)
     whole = classification.train(config)
     learn = classification.learn
 
     def stop(*arguments: Any) -> dict[str, float]:
         if arguments[-1] == 2 and not stopped:
             stopped.append(1)
-            raise Interrupted("stop", 15)
+            os.kill(os.getpid(), signal.SIGTERM)
         return learn(*arguments)
 
     stopped: list[int] = []
@@ -159,7 +161,7 @@ def test_mistakes_are_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    torch.save(build("vgg11", 3, 5, 12).state_dict(), tmp_path / "vgg.pth")
+    torch.save(build("vgg11", 3, 5, 8).state_dict(), tmp_path / "vgg.pth")
     arguments = [str(file) if one == "FILE" else one for one in arguments]
     resize = [] if "--resize" in arguments else ["--resize", "66"]  # a first layer of 7 x 7
     arguments = ["resnet18", "--data", "squares", "--batch-size", "20", *resize, *arguments]
