@@ -6,9 +6,10 @@ by a matrix of its own, for the pose of each class's capsule; a router finds whi
 image anew from the pose of its class alone.
 
 Two routers have the same interface, votes ``(batch, lower, higher, dimension)`` of the lower capsules, as if all were
-there for certain, and their activations ``(batch, lower)`` to poses ``(batch, higher, dimension)`` and activations ``(batch, higher)`` of the higher ones:
-routing by agreement, and by expectation maximization (Hinton, Sabour and Frosst 2018, "Matrix capsules with EM
-routing"). That paper's poses are matrices and its layers convolutional; here its router stands in the older network.
+there for certain, and their activations ``(batch, lower)``, to poses ``(batch, higher, dimension)`` and activations
+``(batch, higher)`` of the higher ones: routing by agreement, and by expectation maximization (Hinton, Sabour and Frosst
+2018, "Matrix capsules with EM routing"). That paper's poses are matrices, its layers convolutional, its loss another:
+here its router stands in the older network.
 Both let gradients through their last iteration alone.
 """
 
@@ -40,6 +41,7 @@ Array = NDArray[Any]
 
 BLOCK = 200  # images judged at once
 PRIMARY, POSE = 8, 16  # elements of a primary capsule's vector, and of a class's
+SPREAD = 0.1  # standard deviation of new matrices' elements
 SMALLEST = 17  # pixels a side that the two convolutions leave one place of
 
 
@@ -101,8 +103,8 @@ class DynamicRouting(nn.Module):
 class EMRouting(nn.Module):
     """Each higher capsule is a Gaussian that is fitted to the votes assigned to it; it is active where they are close.
 
-    The paper leaves the schedule of lambda, the inverse temperature, open: here it rises evenly to 1, and what is
-    assigned to a capsule counts in shares of what each would have if all had the same, so that it suits any number.
+    The paper leaves the schedule of lambda, the inverse temperature, open. Here it rises evenly to 1, and what is
+    assigned to a capsule counts in shares of what each would have if all had the same, so that any number will do.
 
     Attributes:
         cost, benefit: beta_u and beta_a, learnt: of describing a vote by the capsule, and of the capsule's being there.
@@ -113,7 +115,9 @@ class EMRouting(nn.Module):
     def __init__(self, higher: int, iterations: int) -> None:
         super().__init__()
         self.iterations = iterations
-        self.cost, self.benefit = nn.Parameter(torch.zeros(higher)), nn.Parameter(torch.zeros(higher))
+        # votes that spread as those of new weights cost nothing
+        self.cost = nn.Parameter(torch.full((higher,), -math.log(SPREAD)))
+        self.benefit = nn.Parameter(torch.zeros(higher))
 
     def forward(self, votes: Tensor, activations: Tensor) -> tuple[Tensor, Tensor]:
         """See the module."""
@@ -133,8 +137,8 @@ class EMRouting(nn.Module):
         mean = _weighted(share, votes)  # mu_j = sum_i R_ij V_ij / sum_i R_ij
         variance = torch.einsum("bij,bijd->bjd", share, (votes - mean[:, None]).square()) + self.SMALLEST_VARIANCE
         # cost_j = sum_h (beta_u + log sigma_jh) sum_i R_ij; a_j = logistic(lambda (beta_a - cost_j))
-        lower, higher = assignments.shape[1:]
-        cost = (self.cost[:, None] + 0.5 * variance.log()).sum(2) * total * (higher / lower)
+        counted = total * total.shape[1] / (total.sum(1, keepdim=True) + 1e-8)
+        cost = (self.cost[:, None] + 0.5 * variance.log()).sum(2) * counted
         return mean, variance, (k + 1) / self.iterations * (self.benefit - cost)
 
     def expect(self, votes: Tensor, mean: Tensor, variance: Tensor, logits: Tensor) -> Tensor:
@@ -190,7 +194,7 @@ class CapsuleNetwork(nn.Module):
             self.convolution = nn.Conv2d(channels, config.channels, 9)
             self.primary = nn.Conv2d(config.channels, config.capsules * PRIMARY, 9, 2)
             # W_ij of every primary capsule and class
-            self.votes = nn.Parameter(0.1 * torch.randn(places * config.capsules, PRIMARY, classes * POSE))
+            self.votes = nn.Parameter(SPREAD * torch.randn(places * config.capsules, PRIMARY, classes * POSE))
             self.router = ROUTERS[config.routing](classes, config.iterations)
             self.decoder = nn.Sequential(
                 *(nn.Linear(classes * POSE, 512), nn.ReLU(), nn.Linear(512, 1024), nn.ReLU()),

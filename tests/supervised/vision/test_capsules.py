@@ -87,7 +87,7 @@ def test_em_maximizes_as_by_hand() -> None:
     torch.testing.assert_close(mean[0, 0], torch.tensor([0.4 * 2 + 0.2 * 4, 0.8 + 0.2 * 3]))
     wanted = np.array([0.4 * 1.6**2 + 0.4 * 0.4**2 + 0.2 * 2.4**2, 0.8 * 0.4**2 + 0.2 * 1.6**2])
     np.testing.assert_allclose(variance[0, 0].detach(), wanted + 1e-4, rtol=1e-5)
-    cost = (0.3 + 0.5 * np.log(wanted + 1e-4)).sum() * 2.5 / 3
+    cost = (0.3 + 0.5 * np.log(wanted + 1e-4)).sum()
     np.testing.assert_allclose(logits.detach(), [[(2 - cost) / 2]], rtol=1e-4)
 
 
@@ -162,23 +162,24 @@ class Spy(torch.nn.Module):
 
 
 @pytest.mark.parametrize("routing", ["dynamic", "em"])
-def test_both_routers_learn_and_draw_anew(routing: str, bars: DataSet) -> None:
-    config = Config(
-        data="bars",
-        channels=8,
-        capsules=4,
-        epochs=8,
-        batch_size=20,
-        routing=routing,
-        learning_rate=3e-3,
-        reconstruction=0.05,
-    )
+def test_both_routers_learn(routing: str, bars: DataSet) -> None:
+    config = Config(data="bars", channels=8, capsules=8, epochs=8, batch_size=10, routing=routing, learning_rate=0.01)
     network = capsules.train(config)
-    _, activations, drawn = network.tell(bars.test.inputs)
-    assert (activations.argmax(1) == bars.test.labels).mean() >= 0.9
-    images = bars.test.inputs[:, None] / 255
-    even = np.square(images - images.mean(0)).sum((1, 2, 3)).mean()
-    assert np.square(drawn - images).sum((1, 2, 3)).mean() < even, "nearer than the mean of all images"
+    _, activations, _ = network.tell(bars.test.inputs)
+    assert (activations.argmax(1) == bars.test.labels).mean() >= 0.95
+
+
+def test_the_decoder_draws_from_the_pose_of_one_class_alone() -> None:
+    network = CapsuleNetwork(Config(channels=4, capsules=1), np.zeros((1, 20, 20), np.uint8), 3)
+    poses = torch.rand(2, 3, 16)
+    drawn = network.reconstruct(poses, torch.tensor([1, 2]))
+    assert drawn.shape == (2, 1, 20, 20) and ((drawn > 0) & (drawn < 1)).all()
+    others = poses.clone()
+    others[0, [0, 2]] += 1
+    others[1, [0, 1]] += 1
+    assert torch.equal(network.reconstruct(others, torch.tensor([1, 2])), drawn)
+    others[0, 1, 3] += 1
+    assert not torch.equal(network.reconstruct(others, torch.tensor([1, 2]))[0], drawn[0])
 
 
 def test_a_run_by_command(bars: DataSet, tmp_path: Path) -> None:
