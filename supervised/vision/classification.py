@@ -6,6 +6,7 @@ normalized by the statistics of what is learnt from, and learnt. The loss is the
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -259,12 +260,13 @@ class Classifier(nn.Module):
         return torch.cat(parts).numpy()
 
 
-def last_layer(classifier: Classifier, features: Array) -> Classifier:
+def last_layer(classifier: Classifier) -> Classifier:
     """The last layer of a classifier, itself a classifier: of what it is given ``(n, feature_dim)``."""
+    _, last = networks.head(classifier.network)
     common = {one.name: getattr(classifier.config, one.name) for one in dataclasses.fields(Config)}
     config = MLPConfig(**{**common, "inputs": "bytes", "resize": 0})
-    alone = Classifier(config, features, classifier.classes)
-    alone.network = networks.head(classifier.network)[1]
+    alone = Classifier(config, np.zeros((1, last.in_features), np.float32), classifier.classes)
+    alone.network = last
     return alone
 
 
@@ -300,12 +302,19 @@ def train(config: Config, run: Run | None = None) -> Classifier:
     classifier = learner = Classifier(config, training.inputs, data.classes)
     if isinstance(config, NetworkConfig) and config.weights:
         transfer(classifier.network, config.weights)
-        if config.frozen:  # what it makes of an image never changes, so each is seen once
-            held_out, training = parts(Split(classifier.features(available.inputs), available.labels))
-            learner = last_layer(classifier, training.inputs)
+        if config.frozen:
+            learner = last_layer(classifier)
     optimizer = OPTIMIZERS[config.optimizer](learner.network.parameters(), config)
 
+    @functools.cache
+    def seen() -> tuple[Split, Split]:
+        if learner is classifier:
+            return held_out, training
+        # what a frozen network makes of an image never changes, so each passes once
+        return parts(Split(classifier.features(available.inputs), available.labels))
+
     def epoch(number: int) -> dict[str, float]:
+        held_out, training = seen()
         metrics = learn(learner, optimizer, training, number)
         if held:
             metrics |= {f"validation_{name}": value for name, value in judge(learner, held_out).items()}

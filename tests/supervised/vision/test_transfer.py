@@ -64,7 +64,7 @@ def test_features_seen_once_are_what_the_network_makes_of_images(squares: DataSe
     classifier = classification.train(dataclasses.replace(SMALL, weights=str(file), frozen=True, epochs=1))
     features = classifier.features(squares.test.inputs)
     assert features.shape == (20, 512)
-    alone = classification.last_layer(classifier, features)
+    alone = classification.last_layer(classifier)
     np.testing.assert_allclose(
         alone.probabilities(features), classifier.probabilities(squares.test.inputs), rtol=1e-5, atol=1e-6
     )
@@ -83,13 +83,14 @@ def test_fine_tuning_begins_with_the_files_weights_and_changes_all(squares: Data
 
 
 def test_a_run_of_ours_gives_its_weights(squares: DataSet, tmp_path: Path) -> None:
+    name = "mobilenet_v2"
     arguments = ["--data", "squares", "--epochs", "1", "--batch-size", "20", "--quiet", "--run-dir"]
-    train_door.main(["resnet18", *arguments, str(tmp_path / "first")])
-    config = dataclasses.replace(SMALL, weights=str(tmp_path / "first"), frozen=True, epochs=1)
+    train_door.main([name, *arguments, str(tmp_path / "first")])
+    config = dataclasses.replace(SMALL, architecture=name, weights=str(tmp_path / "first"), frozen=True, epochs=1)
     network = classification.train(config).network
     with Run.resume(tmp_path / "first", progress=False) as run:
         saved: Any = run.restore()
-    assert torch.equal(network.state_dict()["conv1.weight"], saved["classifier"]["network.conv1.weight"])
+    assert torch.equal(network.state_dict()["features.0.0.weight"], saved["classifier"]["network.features.0.0.weight"])
 
 
 def test_an_extraction_that_is_cut_ends_in_the_same_bits(
