@@ -12,6 +12,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "cnn": (CLASSIFICATION, "two convolutions and a hidden layer, the book's for MNIST"),
     "deep-cnn": (CLASSIFICATION, "six convolutions with batch normalization, the book's for CIFAR-10"),
     "capsules": ("supervised.vision.capsules", "capsule network: vectors that votes agree on"),
+    "fast-style": ("supervised.vision.fast_style", "network that paints pictures in the style of one"),
     "mobilenet_v2": (CLASSIFICATION, "MobileNet v2: inverted residuals, for small machines"),
     **{f"resnet{n}": (CLASSIFICATION, f"residual network of {n} layers") for n in (18, 34, 50, 101, 152)},
     **{f"vgg{n}": (CLASSIFICATION, f"VGG of {n} layers") for n in (11, 13, 16, 19)},

@@ -205,7 +205,7 @@ def test_other_data_that_does_not_fit_is_named(
 
 
 def test_every_architecture_can_be_trained_by_name() -> None:
-    assert CATALOGUE.keys() == classification.ALGORITHMS.keys() and NETWORKS.keys() < CATALOGUE.keys()
+    assert NETWORKS.keys() < classification.ALGORITHMS.keys() < CATALOGUE.keys()
 
 
 @pytest.mark.parametrize("name", ["mlp", "cnn", "deep-cnn", "mobilenet_v2", "resnet18", "vgg11_bn"])
