@@ -17,6 +17,8 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "decision-tree": (CLASSIC, "decision tree"),
     "random-forest": (CLASSIC, "random forest: the mean of many trees"),
     "gradient-boosting": (CLASSIC, "trees one after the other, each on what is left"),
+    "capsules": ("supervised.vision.capsules", "capsule network: vectors that votes agree on"),
+    "fast-style": ("supervised.vision.fast_style", "network that paints pictures in the style of one"),
     "mobilenet_v2": (CLASSIFICATION, "MobileNet v2: inverted residuals, for small machines"),
     **{f"resnet{n}": (CLASSIFICATION, f"residual network of {n} layers") for n in (18, 34, 50, 101, 152)},
     **{f"vgg{n}": (CLASSIFICATION, f"VGG of {n} layers") for n in (11, 13, 16, 19)},

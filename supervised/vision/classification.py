@@ -5,6 +5,8 @@ normalized by the statistics of what is learnt from, and learnt. The loss is the
 -log softmax(logits)[label]. All that is random in an epoch depends on the run's seed and the epoch's number alone.
 """
 
+import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +29,12 @@ from supervised.training.precision import autocast
 from supervised.training.run import Run
 from supervised.training.seeding import generators, seeded_modules, set_threads
 from supervised.vision import book, networks, pictures
+from supervised.vision.weights import IMAGENET_MEAN, IMAGENET_STD, transfer
 
 Array = NDArray[Any]
 
-BLOCK = 500  # rows judged at once
+BLOCK = 500  # rows judged at once, of at most as many pixels as
+PIXELS = 500 * 32 * 32
 
 OPTIMIZERS: dict[str, Callable[[Any, "Config"], torch.optim.Optimizer]] = {
     "sgd": lambda weights, config: torch.optim.SGD(
@@ -43,17 +47,22 @@ OPTIMIZERS: dict[str, Callable[[Any, "Config"], torch.optim.Optimizer]] = {
         weights, config.learning_rate, weight_decay=config.weight_decay, foreach=True
     ),
 }
-SCALES = ("standardized", "unit", "bytes")
+SCALES = ("standardized", "imagenet", "unit", "bytes")
 
 
 @dataclass(frozen=True)
 class Config(Settings):
     """A classifier's training."""
 
+    rows: int = 0
+    """Training rows to learn from at most, as many of each class; 0: all."""
     validation: float = 0.0
-    """Share of the training rows held out, to log how well those are told; 0: none."""
+    """Share of them held out, to log how well those are told; 0: none."""
     inputs: str = "standardized"
-    """Images as "bytes" (0 to 255), "unit" (0 to 1), or all inputs "standardized" (mean 0, variance 1 a colour)."""
+    """Images as "bytes" (0 to 255), "unit" (0 to 1), or "imagenet" (in three colours, by the means and deviations of
+    ImageNet's); or all inputs "standardized" (mean 0, variance 1 a colour)."""
+    resize: int = 0
+    """Pixels of the shorter side that images are enlarged or reduced to; 0: as they are."""
     augmentation: str = "none"
     """What changes images in training: none, book or cifar."""
     optimizer: str = "adam"
@@ -65,7 +74,7 @@ class Config(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("momentum", "weight_decay"):
+        for name in ("rows", "resize", "momentum", "weight_decay"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
         require(0 <= self.validation < 1, "validation", self.validation, "use a share from 0 to below 1")
         for name, known in (("inputs", SCALES), ("augmentation", AUGMENTATIONS), ("optimizer", OPTIMIZERS)):
@@ -132,6 +141,18 @@ class NetworkConfig(Config):
     """What changes images in training: none, book or cifar."""
     architecture: str = "resnet18"
     """The network, a name in `supervised.vision.networks`."""
+    weights: str = ""
+    """Weights to begin with, but for the last layer: a .pth file, one of `supervised.data.sources`, or a run's folder;
+    none: all are new."""
+    frozen: bool = False
+    """Only the last layer learns; the others stay as the weights are, and see every image once."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.frozen:
+            require(bool(self.weights), "frozen", True, "the network would never learn: give its weights")
+            remedy = "a frozen network sees every image once, as it is: use none"
+            require(self.augmentation == "none", "augmentation", self.augmentation, remedy)
 
     def network(self, shape: Sequence[int], classes: int) -> nn.Module:
         """See `Config`."""
@@ -151,21 +172,24 @@ class Inputs(nn.Module):
 
     Args:
         inputs: what is learnt from ``(n, *input)``; mean and deviation are theirs, and are saved with the weights.
-        scale: one of `SCALES`; only images are "bytes" or "unit".
+        scale: one of `SCALES`; only images are "bytes", "unit" or "imagenet".
+        side: of images, see `Config.resize`.
     """
 
     mean: Tensor
     std: Tensor
     shape: Tensor  # of an input; the networks of some shapes have weights of the same shapes
 
-    def __init__(self, inputs: Array, scale: str) -> None:
+    def __init__(self, inputs: Array, scale: str, side: int = 0) -> None:
         super().__init__()
-        self._image, self._coloured = inputs.ndim >= 3, inputs.ndim == 4
+        self._image, self._coloured, self._side = inputs.ndim >= 3, inputs.ndim == 4, side
         mean, std = np.zeros(inputs.shape[3:]), np.ones(inputs.shape[3:])
         if scale == "standardized":
             mean, std = standards(inputs)
         elif scale == "unit":
             std = 255 * std
+        elif scale == "imagenet":  # gray images become three equal colours
+            mean, std = 255 * np.array(IMAGENET_MEAN), 255 * np.array(IMAGENET_STD)
         shape = (-1, 1, 1) if self._image else (-1,)
         for name, values in (("mean", mean), ("std", std)):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32).reshape(shape))
@@ -175,7 +199,11 @@ class Inputs(nn.Module):
         if self._image:
             inputs = inputs.movedim(-1, 1) if self._coloured else inputs[:, None]
             inputs = inputs.contiguous(memory_format=torch.channels_last)  # convolutions are faster so
-        return (inputs.float() - self.mean) / self.std
+        scaled = (inputs.float() - self.mean) / self.std
+        if not self._side:
+            return scaled
+        sides = [round(self._side * side / min(scaled.shape[2:])) for side in scaled.shape[2:]]
+        return F.interpolate(scaled, sides, mode="bilinear", antialias=True)
 
 
 class Classifier(nn.Module):
@@ -189,7 +217,10 @@ class Classifier(nn.Module):
     def __init__(self, config: Config, inputs: Array, classes: Sequence[str]) -> None:
         super().__init__()
         self.config, self.classes, self.device = config, tuple(classes), torch.device(config.device)
-        self.inputs = Inputs(inputs, config.inputs)
+        images = inputs.ndim > 2
+        require(images or not config.resize, "resize", config.resize, f"{config.data} has no images: use 0")
+        require(images or config.inputs != "imagenet", "inputs", "imagenet", f"{config.data} has no images")
+        self.inputs = Inputs(inputs, config.inputs, config.resize)
         shape = tuple(self.inputs(torch.from_numpy(inputs[:1])).shape[1:])
         flat = isinstance(config, MLPConfig) or len(shape) == 3
         require(flat, "data", config.data, "this network sees images alone, use mlp")
@@ -205,13 +236,46 @@ class Classifier(nn.Module):
     @torch.inference_mode()
     def probabilities(self, inputs: Array) -> Array:
         """What each class has ``(n, classes)``; the network is judged as it is, without dropout."""
+        return self._in_blocks(lambda some: self(some).softmax(1), inputs)
+
+    @torch.inference_mode()
+    def features(self, inputs: Array) -> Array:
+        """What the last layer of an architecture by name is given ``(n, feature_dim)``, of the network as it is."""
+        given: list[Tensor] = []
+        _, last = networks.head(self.network)
+        hook = last.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0].float().cpu()))
+        try:
+            self._in_blocks(self, inputs)
+        finally:
+            hook.remove()
+        return torch.cat(given).numpy()
+
+    def _in_blocks(self, function: Callable[[Tensor], Tensor], inputs: Array) -> Array:
         self.eval()
-        parts = [self(torch.from_numpy(inputs[rows])).softmax(1).cpu() for rows in _blocks(len(inputs))]
+        pixels = self.inputs(torch.from_numpy(inputs[:1]).to(self.device))[0, 0].numel()
+        block = min(BLOCK, max(PIXELS // pixels, 1))
+        parts = [function(torch.from_numpy(inputs[k : k + block])).cpu() for k in range(0, len(inputs), block)]
         return torch.cat(parts).numpy()
 
 
-def _blocks(n: int) -> Iterator[slice]:
-    return (slice(first, first + BLOCK) for first in range(0, n, BLOCK))
+def last_layer(classifier: Classifier) -> Classifier:
+    """The last layer of a classifier, itself a classifier: of what it is given ``(n, feature_dim)``."""
+    _, last = networks.head(classifier.network)
+    common = {one.name: getattr(classifier.config, one.name) for one in dataclasses.fields(Config)}
+    config = MLPConfig(**{**common, "inputs": "bytes", "resize": 0})
+    alone = Classifier(config, np.zeros((1, last.in_features), np.float32), classifier.classes)
+    alone.network = last
+    return alone
+
+
+def balanced(data: Split, rows: int, seed: int) -> Split:
+    """So many rows drawn of all, as many of each class, or one more of some; fewer of a class that has no more."""
+    order = generators(seed, "rows")["rows"].permutation(len(data.labels))
+    turn = np.empty(len(order), np.int64)  # how many of its class come before
+    for label in np.unique(data.labels):
+        same = data.labels[order] == label
+        turn[same] = np.arange(same.sum())
+    return data.take(np.sort(order[np.argsort(turn, kind="stable")[:rows]]))
 
 
 def train(config: Config, run: Run | None = None) -> Classifier:
@@ -224,17 +288,34 @@ def train(config: Config, run: Run | None = None) -> Classifier:
     run = run or Run.off()
     set_threads(config.threads)
     data = load(config.data)
-    order = generators(config.seed, "split")["split"].permutation(len(data.train.labels))
+    available = balanced(data.train, config.rows, config.seed) if config.rows else data.train
+    order = generators(config.seed, "split")["split"].permutation(len(available.labels))
     held = round(config.validation * len(order))
-    held_out, training = (data.train.take(np.sort(rows)) for rows in (order[:held], order[held:]))
+
+    def parts(data: Split) -> tuple[Split, Split]:
+        return data.take(np.sort(order[:held])), data.take(np.sort(order[held:]))
+
+    held_out, training = parts(available)
     require(len(training.labels) >= config.batch_size, "batch_size", config.batch_size, f"{config.data} has fewer rows")
-    classifier = Classifier(config, training.inputs, data.classes)
-    optimizer = OPTIMIZERS[config.optimizer](classifier.network.parameters(), config)
+    classifier = learner = Classifier(config, training.inputs, data.classes)
+    if isinstance(config, NetworkConfig) and config.weights:
+        transfer(classifier.network, config.weights)
+        if config.frozen:
+            learner = last_layer(classifier)
+    optimizer = OPTIMIZERS[config.optimizer](learner.network.parameters(), config)
+
+    @functools.cache
+    def seen() -> tuple[Split, Split]:
+        if learner is classifier:
+            return held_out, training
+        # what a frozen network makes of an image never changes, so each passes once
+        return parts(Split(classifier.features(available.inputs), available.labels))
 
     def epoch(number: int) -> dict[str, float]:
-        metrics = learn(classifier, optimizer, training, number)
+        held_out, training = seen()
+        metrics = learn(learner, optimizer, training, number)
         if held:
-            metrics |= {f"validation_{name}": value for name, value in judge(classifier, held_out).items()}
+            metrics |= {f"validation_{name}": value for name, value in judge(learner, held_out).items()}
         return metrics
 
     train_epochs(config, run, {"classifier": classifier, "optimizer": optimizer}, epoch)
@@ -338,11 +419,33 @@ DEEP_CNN_PRESETS = {
     },
 }
 
+#: CIFAR-10 from 400 images a class, as docs/transfer.md has it
+_SMALL_CIFAR: Mapping[str, Any] = {
+    "architecture": "mobilenet_v2",
+    "data": "cifar10-jpeg",
+    "rows": 4_000,
+    "inputs": "imagenet",
+    "resize": 96,
+    "batch_size": 50,
+}
+_PUBLISHED = {**_SMALL_CIFAR, "weights": "weights/mobilenet_v2-b0353104.pth"}
+MOBILENET_PRESETS = {
+    "default": NetworkConfig(architecture="mobilenet_v2"),
+    "extract": NetworkConfig(**_PUBLISHED, frozen=True, augmentation="none", epochs=30),
+    "fine-tune": NetworkConfig(**_PUBLISHED, learning_rate=5e-4, epochs=5),
+    "scratch": NetworkConfig(**_SMALL_CIFAR, epochs=5),
+}
+
+
+def _network_presets(name: str) -> Mapping[str, Config]:
+    return MOBILENET_PRESETS if name == "mobilenet_v2" else {"default": NetworkConfig(architecture=name)}
+
+
 _MODELS: list[tuple[str, type[Config], Mapping[str, Config]]] = [
     ("mlp", MLPConfig, MLP_PRESETS),
     ("cnn", CNNConfig, CNN_PRESETS),
     ("deep-cnn", DeepCNNConfig, DEEP_CNN_PRESETS),
-    *((name, NetworkConfig, {"default": NetworkConfig(architecture=name)}) for name in networks.NETWORKS),
+    *((name, NetworkConfig, _network_presets(name)) for name in networks.NETWORKS),
 ]
 ALGORITHMS = {
     name: Model(

@@ -44,7 +44,7 @@ def draw_weights(network: nn.Module, shape: tuple[int, ...], path: Path) -> bool
     rows = math.ceil(len(pictures) / side)
     with figure(path, (60 * side + 20, 60 * rows + 80)) as drawing:
         kind = "neurons" if isinstance(first, nn.Linear) else "filters"
-        _grid(drawing, [list(pictures[side * k : side * (k + 1)]) for k in range(rows)])
+        grid(drawing, [list(pictures[side * k : side * (k + 1)]) for k in range(rows)])
         drawing.suptitle(f"Weights of the first {len(pictures)} {kind}", x=0.02, ha="left", fontsize="medium")
     return True
 
@@ -74,11 +74,11 @@ def draw_features(network: nn.Module, images: Tensor, path: Path) -> bool:
     rows = [[images[0].float().cpu().mean(0).numpy()], *(list(maps[:MAPS].numpy()) for _, maps in made)]
     names = ["image", *(f"{name} {tuple(maps.shape)}" for name, maps in made)]
     with figure(path, (90 * MAPS + 180, 95 * len(rows) + 30)) as drawing:
-        _grid(drawing, rows, names)
+        grid(drawing, rows, names)
     return True
 
 
-def _grid(drawing: Figure, rows: list[list[Array]], names: list[str] | None = None) -> None:
+def grid(drawing: Figure, rows: list[list[Array]], names: list[str] | None = None) -> None:
     """Gray pictures in rows, each with its own range from black to white."""
     axes = drawing.subplots(len(rows), max(map(len, rows)), squeeze=False)
     for k, line in enumerate(axes):

@@ -1,4 +1,4 @@
-"""Weights that others have published: files of torchvision and others with a state dict of PyTorch."""
+"""Weights to start from: published ones, files of torchvision and others with a state dict of PyTorch, and our own."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from supervised.data.sources import FILES, locate
 from supervised.training.errors import CorruptFile, UserError
+from supervised.training.run import read_state
+from supervised.vision.networks import head
+
+#: of ImageNet's colours, from 0 to 1: what torchvision's networks have seen was scaled by them
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -31,13 +37,44 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     return found
 
 
+def find_weights(name: str) -> dict[str, torch.Tensor]:
+    """The state dict of a file in `supervised.data.sources`, of a ``.pth`` file, or of a classifier's run.
+
+    Raises:
+        UserError: as `read_weights`, or a run of another model.
+    """
+    path = locate(name) if name in FILES else Path(name)
+    if not path.is_dir():
+        return read_weights(path)
+    saved = read_state(path).get("classifier")
+    if saved is None:
+        raise UserError(f"{path} is no run of a classifier: give one, or a file of weights")
+    return {key.removeprefix("network."): one for key, one in saved.items() if key.startswith("network.")}
+
+
 def load_weights(network: nn.Module, path: Path) -> None:
     """Give a network the weights of a file; all of them, and none besides.
 
     Raises:
         UserError: also weights of another architecture; the message names the first that differs.
     """
-    given, wanted = read_weights(path), network.state_dict()
+    fill(network, read_weights(path), str(path))
+
+
+def transfer(network: nn.Module, name: str) -> None:
+    """Give a network the weights that `find_weights` finds, but for the last layer, which stays new.
+
+    Raises:
+        UserError: as `find_weights` and `load_weights`.
+    """
+    prefix, last = head(network)
+    new = {f"{prefix}.{key}": one for key, one in last.state_dict().items()}
+    fill(network, {**find_weights(name), **new}, name)
+
+
+def fill(network: nn.Module, given: dict[str, torch.Tensor], path: str) -> None:
+    """Give a network a state dict, strictly; see `load_weights`."""
+    wanted = network.state_dict()
     for name, tensor in wanted.items():
         if name not in given and not name.endswith("num_batches_tracked"):  # old files do not count batches
             raise UserError(f"{path} has no {name}: its weights are of another architecture")

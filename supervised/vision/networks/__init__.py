@@ -21,11 +21,16 @@ NETWORKS: dict[str, Callable[[int, int, bool], nn.Module]] = {
 }
 
 
+def head(network: nn.Module) -> tuple[str, nn.Linear]:
+    """The last layer of a classifier, and its name."""
+    return [(name, one) for name, one in network.named_modules() if isinstance(one, nn.Linear)][-1]
+
+
 def headless(network: nn.Module) -> int:
     """Take the last layer off a classifier: it then gives that layer's inputs, and how many is returned."""
-    name, head = [(name, one) for name, one in network.named_modules() if isinstance(one, nn.Linear)][-1]
+    name, last = head(network)
     network.set_submodule(name, nn.Identity())
-    return head.in_features
+    return last.in_features
 
 
 def build(name: str, channels: int, classes: int, side: int) -> nn.Module:
