@@ -15,6 +15,7 @@ COMMANDS = {
     "learn": ("supervised.train", "train a model on examples"),
     "judge": ("supervised.evaluate", "judge a trained model on examples it has not seen"),
     "record": ("tools.record", "record demonstrations: with keys, from a driver, from files of others"),
+    "scenes": ("tools.make_dataset", "make scenes with labels, to learn to see from"),
     "play": ("tools.play", "show a run or demonstrations in a window or as a video; verify a recording"),
     "plot": ("tools.plot", "draw runs: curves, values over a grid, progress of dynamic programming"),
     "export": ("tools.export", "copy of a run what evaluating and playing its agent need"),

@@ -216,7 +216,7 @@ def _lay_road(state: State, lane: int, view: View, planes: Array, spans: Array) 
 
 
 @njit(cache=True, nogil=True)
-def _lay_car(state: State, lane: int, view: View, planes: Array, spans: Array) -> None:
+def lay_car(state: State, lane: int, view: View, planes: Array, spans: Array) -> None:
     """Wheels, the white stripes that show them rolling, and hull, drawn in that order."""
     corners = np.empty((8, 2))
     margin = view.margin
@@ -261,7 +261,7 @@ def lay_polygons(state: State, lane: int, view: View, planes: Array, spans: Arra
     """All polygons of a lane into ``planes`` (ROWS + 2, PLANES) float32, which are zero; spans (2, 2) int64."""
     spans[:, 0], spans[:, 1] = ROWS, 0
     _lay_road(state, lane, view, planes, spans)
-    _lay_car(state, lane, view, planes, spans)
+    lay_car(state, lane, view, planes, spans)
 
 
 @njit(cache=True, nogil=True)

@@ -19,7 +19,7 @@ from supervised import evaluate as supervised_evaluate
 from supervised import figures
 from supervised import train as supervised_train
 from supervised.registry import CATALOGUE as MODELS
-from tools import play, plot, record, report
+from tools import make_dataset, play, plot, record, report
 from tools.bench.__main__ import main as bench
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -123,7 +123,10 @@ def test_every_option_exists() -> None:
     helps = [shown(train.main, name) for name in CATALOGUE] + [shown(train.main)]
     helps += [shown(supervised_train.main, name) for name in MODELS]
     helps += [shown(door) for door in (supervised_evaluate.main, figures.main)]
-    helps += [shown(door) for door in (evaluate.main, plot.main, bench, report.main, record.main, play.main)]
+    helps += [
+        shown(door)
+        for door in (evaluate.main, plot.main, bench, report.main, record.main, make_dataset.main, play.main)
+    ]
     known = {option for text in helps for option in re.findall(r"--[a-z][\w-]*", text)} | OTHERS_OPTIONS
     for page in PAGES:
         assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", page.read_text())) <= known, page.name

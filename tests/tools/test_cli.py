@@ -53,8 +53,10 @@ def test_exit_code_of_a_door_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_unknown_command_is_one_line_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unknown command 'evalute'; did you mean evaluate?" in failure(capsys, "evalute")
-    assert "known: bench, evaluate, export, judge, learn, play, plot, record, report, train" in failure(capsys, "xyz")
-    assert "train, evaluate, learn, judge, record, play, plot, export, bench, report" in failure(capsys)
+    assert "known: bench, evaluate, export, judge, learn, play, plot, record, report, scenes, train" in failure(
+        capsys, "xyz"
+    )
+    assert "train, evaluate, learn, judge, record, scenes, play, plot, export, bench, report" in failure(capsys)
 
 
 def test_version_is_that_of_the_package(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
