@@ -14,6 +14,11 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     **{f"resnet{n}": (CLASSIFICATION, f"residual network of {n} layers") for n in (18, 34, 50, 101, 152)},
     **{f"vgg{n}": (CLASSIFICATION, f"VGG of {n} layers") for n in (11, 13, 16, 19)},
     **{f"vgg{n}_bn": (CLASSIFICATION, f"VGG of {n} layers with batch normalization") for n in (11, 13, 16, 19)},
+    "tiny-yolo": ("supervised.vision.detection.yolo", "object detection in one look, a small YOLOv3"),
+    "two-stage": (
+        "supervised.vision.detection.two_stage",
+        "object detection from proposed regions, a small Faster R-CNN",
+    ),
 }
 
 REGISTRY = Registry(CATALOGUE, "model")
