@@ -33,6 +33,11 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "sliding-window": (SEGMENTATION, "segmentation, every pixel by the window around it"),
     "fcn": (SEGMENTATION, "segmentation by encoder and decoder, with unpooling and transposed convolutions"),
     "unet": (SEGMENTATION, "segmentation by U-Net: encoder, decoder, and shortcuts between them"),
+    "tiny-yolo": ("supervised.vision.detection.yolo", "object detection in one look, a small YOLOv3"),
+    "two-stage": (
+        "supervised.vision.detection.two_stage",
+        "object detection from proposed regions, a small Faster R-CNN",
+    ),
 }
 
 REGISTRY = Registry(CATALOGUE, "model")

@@ -338,7 +338,7 @@ ALGORITHMS = {
     "capsules": Model(
         *(Config, PRESETS, train, CapsuleNetwork, "epochs", lambda config: config.epochs),
         measures={
-            **dict.fromkeys(("accuracy", "ci95_low", "ci95_high"), ".2%"),
+            **ACCURACY,
             **dict.fromkeys(("margin_loss", "reconstruction_error"), ".4f"),
         },
         judge=judgement,
