@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from supervised.data import load
 from supervised.epochs import Settings, train_epochs
-from supervised.generative.images import blocks, draw_grid, image_shape, unit
+from supervised.generative.images import blocks, draw_grid, image_shape, load_images, unit
 from supervised.judgement import Judgement, Model
 from supervised.training.errors import require
 from supervised.training.run import Run
@@ -95,7 +94,7 @@ def train(config: Config, run: Run | None = None) -> Autoencoder:
         supervised.training.run.Interrupted: after a signal.
     """
     set_threads(config.threads)
-    images = load(config.data).train.inputs
+    images = load_images(config.data).train.inputs
     model = Autoencoder(config, image_shape(images, config.data))
     optimizer = torch.optim.Adam(model.parameters(), config.learning_rate, fused=True)
 
@@ -126,7 +125,7 @@ def restored(config: Config, state: Mapping[str, Any]) -> Autoencoder:
 @torch.inference_mode()
 def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     """How well images that it has not seen come back; see `supervised.judgement.Model`."""
-    images, model = load(name).test.inputs, restored(config, state)
+    images, model = load_images(name).test.inputs, restored(config, state)
     require(image_shape(images, name) == tuple(model.shape.tolist()), "data", name, "its images are of another size")
     generator = torch_generator(0, "noise of judging")
     total = squares = 0.0

@@ -10,12 +10,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from supervised.data import DataSet, Split, load
+from supervised.data.scenes import SCENES, load_segmentation
 from supervised.training.errors import require
 from supervised.training.plots import figure
 
 Array = NDArray[Any]
 
 BLOCK = 500  # images at once where nothing is learnt
+
+
+def load_images(name: str) -> DataSet:
+    """A data set by name, see `supervised.data.load`, or the images of ``scenes:PATH``, all of one class.
+
+    Raises:
+        UserError, CorruptFile: as the readers do.
+    """
+    if not name.startswith(SCENES):
+        return load(name)
+    scenes = load_segmentation(name)
+    train, test = (Split(part.images, np.zeros(len(part.images), np.int64)) for part in (scenes.train, scenes.test))
+    return DataSet(train, test, ("scene",))
 
 
 def image_shape(inputs: Array, data: str) -> tuple[int, int, int]:

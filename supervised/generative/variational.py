@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from supervised.data import DataSet, Split, load
+from supervised.data import DataSet, Split
 from supervised.epochs import Settings, train_epochs
-from supervised.generative.images import blocks, draw_grid, image_shape, unit
+from supervised.generative.images import blocks, draw_grid, image_shape, load_images, unit
 from supervised.judgement import Judgement, Model
 from supervised.training.errors import require
 from supervised.training.plots import figure
@@ -184,7 +184,7 @@ def train(config: Config, run: Run | None = None) -> VAE:
         supervised.training.run.Interrupted: after a signal.
     """
     set_threads(config.threads)
-    data = load(config.data)
+    data = load_images(config.data)
     model = VAE(config, image_shape(data.train.inputs, config.data), len(data.classes))
     optimizer = torch.optim.Adam(model.parameters(), config.learning_rate, fused=True)
 
@@ -222,7 +222,7 @@ def restored(config: Config, state: Mapping[str, Any]) -> VAE:
 @torch.inference_mode()
 def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     """The bound on images that it has not seen, with beta 1 and one code an image; see `Model`."""
-    data, model = load(name), restored(config, state)
+    data, model = load_images(name), restored(config, state)
     test = data.test
     require(image_shape(test.inputs, name) == model.size, "data", name, "its images are of another size")
     generator = torch_generator(0, "codes of judging")

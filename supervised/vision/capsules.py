@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from supervised.data import Split, load
 from supervised.data.augmentation import Augmentation, augment
 from supervised.epochs import Settings, train_epochs
-from supervised.judgement import Judgement, Model, told
+from supervised.judgement import ACCURACY, Judgement, Model, told
 from supervised.training.errors import UserError, require, suggest
 from supervised.training.plots import figure
 from supervised.training.run import Run
