@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from supervised.classic import pictures as classic
 from supervised.data import load
-from supervised.scratch import filters
+from supervised.scratch import filters, pose
 from supervised.scratch.activations import ACTIVATIONS, approximate, boxcar
 from supervised.scratch.boltzmann import DBN
 from supervised.scratch.k_means import k_means
@@ -234,6 +234,34 @@ def astronaut(drawing: Figure, rng: np.random.Generator) -> None:
         axes.set_axis_off()
 
 
+def picasso(drawing: Figure, rng: np.random.Generator) -> None:
+    """Faces: what pooling says of their parts, and the parts' votes for where the face is."""
+    middle, names = (pose.SIDE - 1) / 2, tuple(pose.PLACES)
+    faces = {
+        "a face": pose.face(pose.Pose(middle, middle, 0)),
+        "moved": pose.face(pose.Pose(middle + 5, middle - 4, 0)),
+        "turned": pose.face(pose.Pose(middle, middle, 60)),
+        "parts exchanged": pose.face(pose.Pose(middle, middle, 0), (names[3], names[2], names[1], names[0])),
+    }
+    rows = drawing.subplots(2, len(faces), height_ratios=(2, 1))
+    for (title, image), (above, below) in zip(faces.items(), rows.T, strict=True):
+        found = {name: pose.look_for(name, image) for name in names}
+        votes = [pose.vote(name, one) for name, (_, one) in found.items()]
+        above.imshow(image, cmap="gray_r")
+        for one, colour in zip(votes, COLOURS, strict=False):
+            tip = pose.turned(np.array([0.0, -6.0]), one.angle)
+            ends = (one.x + tip[0], one.y + tip[1]), (one.x, one.y)
+            above.annotate("", *ends, arrowprops={"color": colour, "width": 1}, annotation_clip=False)
+            above.plot(one.x, one.y, "o", color=colour, markersize=7, alpha=0.8)
+        above.set_title(f"{title}\nvotes agree to {pose.agreement(votes):.2f}", loc="left", fontsize="medium")
+        above.set_axis_off()
+        below.barh(names, [fit for fit, _ in found.values()], color=COLOURS[: len(names)])
+        below.set_xlim(0, 1)
+        below.invert_yaxis()
+        below.grid(False)
+        below.set_title("pooled answer of each part", loc="left", fontsize="small")
+
+
 #: name -> (chapter, how it is drawn, width and height in pixels)
 FIGURES: dict[str, tuple[int, Callable[[Figure, np.random.Generator], None], tuple[int, int]]] = {
     "overfitting": (1, overfitting, (1100, 380)),
@@ -251,6 +279,7 @@ FIGURES: dict[str, tuple[int, Callable[[Figure, np.random.Generator], None], tup
     "optimizers": (3, optimizers, (900, 450)),
     "rbm": (3, rbm, (1000, 440)),
     "astronaut": (4, astronaut, (1000, 380)),
+    "picasso": (5, picasso, (1300, 480)),
 }
 
 

@@ -30,6 +30,7 @@ from agents.rollout import make_lanes
 from agents.sb3 import algorithms as sb3
 from agents.search import alpha_zero
 from agents.value import dqn
+from supervised import style
 from supervised.classic import models as classic
 from supervised.registry import REGISTRY as MODELS
 from supervised.training import training_door
@@ -41,7 +42,15 @@ from supervised.training.statistics import bootstrap_ci, iqm
 from supervised.vision import classification
 from tools import plot
 from tools.bench.__main__ import BENCHES
-from tools.results import board_results, overview, results, supervised_results, training_curves, zoo_agents
+from tools.results import (
+    board_results,
+    overview,
+    results,
+    supervised_results,
+    training_curves,
+    transfer_results,
+    zoo_agents,
+)
 from tools.tables import markdown, rounded
 
 PROG = "python -m tools.report"
@@ -206,6 +215,10 @@ classification_settings, network_settings = (
     settings_table({f"`{name}`": classification.ALGORITHMS[name].presets["default"] for name in names})
     for names in (("mlp", "cnn", "deep-cnn"), ("resnet18",))
 )
+capsule_settings, fast_style_settings = (
+    settings_table({f"`{preset}`": MODELS.preset(preset, name) for preset in ("default", "paper")})
+    for name in ("capsules", "fast-style")
+)
 variational_settings, adversarial_settings, autoencoder_settings, segmentation_settings = (
     settings_table({f"`{name}`": MODELS.preset("default", name) for name in names})
     for names in (
@@ -235,7 +248,7 @@ def options(kind: type) -> Callable[[], str]:
 
     def table() -> str:
         meanings = field_docs(kind)
-        positional = {"run", "runs"}
+        positional = {"run", "runs", "content", "style"}
         names = [field.name for field in dataclasses.fields(kind)]
         shown = (f"`{name.upper()}`" if name in positional else _flag(name) for name in names)
         return markdown(("option", "meaning"), ((one, meanings[name]) for one, name in zip(shown, names, strict=True)))
@@ -404,6 +417,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "classification-settings": classification_settings,
     "segmentation-settings": segmentation_settings,
     "network-settings": network_settings,
+    "capsule-settings": capsule_settings,
+    "fast-style-settings": fast_style_settings,
+    "style-options": options(style.Options),
+    "transfer-results": transfer_results,
     "variational-settings": variational_settings,
     "adversarial-settings": adversarial_settings,
     "autoencoder-settings": autoencoder_settings,

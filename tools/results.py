@@ -166,6 +166,9 @@ SUPERVISED_GOALS = {
     ("deep-cnn", "book-3"): "accuracy>=0.44",
     ("deep-cnn", "book-5"): "accuracy>=0.56",
     ("deep-cnn", "book"): "accuracy>=0.77",
+    ("mobilenet_v2", "extract"): "accuracy>=0.70",
+    ("mobilenet_v2", "fine-tune"): "accuracy>=0.80",
+    ("capsules", "default"): "accuracy>=0.99",
     ("unet", "default"): "mean_iou>=0.97",
 }
 
@@ -190,6 +193,20 @@ def supervised_results() -> str:
         rows.append((f"`{name}`", f"`{preset}`", result["protocol"], *budget, figures, goal, reached, command))
     head = ("model", "preset", "judged on", "epochs", "minutes", "figures", "goal", "reached", "command")
     return markdown(head, rows)
+
+
+def transfer_results() -> str:
+    """What CIFAR-10 becomes of published weights and without: stored evaluations of three presets of MobileNet v2."""
+    ways = {"fine-tune": "all layers learn on", "extract": "the last layer learns", "scratch": "all weights are new"}
+    rows = []
+    for preset, way in ways.items():
+        path = FOLDER / f"supervised-mobilenet_v2-{preset}-s0.json"
+        if path.exists():
+            one = json.loads(path.read_text())
+            interval = f"{one['ci95_low']:.2%} to {one['ci95_high']:.2%}"
+            minutes = rounded(one["training"]["seconds"] / 60)
+            rows.append((f"`{preset}`", way, one["training"]["step"], minutes, f"{one['accuracy']:.2%}", interval))
+    return markdown(("preset", "what it is", "epochs", "minutes", "accuracy", "95 %"), rows)
 
 
 def zoo_agents() -> str:
