@@ -199,13 +199,13 @@ def transfer_results() -> str:
     """What CIFAR-10 becomes of published weights and without: stored evaluations of three presets of MobileNet v2."""
     ways = {"fine-tune": "all layers learn on", "extract": "the last layer learns", "scratch": "all weights are new"}
     rows = []
-    for preset, way in ways.items():
-        path = FOLDER / f"supervised-mobilenet_v2-{preset}-s0.json"
+    for name, way in ways.items():
+        path = FOLDER / f"supervised-mobilenet_v2-{name}-s0.json"
         if path.exists():
             one = json.loads(path.read_text())
             interval = f"{one['ci95_low']:.2%} to {one['ci95_high']:.2%}"
             minutes = rounded(one["training"]["seconds"] / 60)
-            rows.append((f"`{preset}`", way, one["training"]["step"], minutes, f"{one['accuracy']:.2%}", interval))
+            rows.append((f"`{name}`", way, one["training"]["step"], minutes, f"{one['accuracy']:.2%}", interval))
     return markdown(("preset", "what it is", "epochs", "minutes", "accuracy", "95 %"), rows)
 
 
