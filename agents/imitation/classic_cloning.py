@@ -34,7 +34,8 @@ class Config(Common, Learner):
     demonstrations: str = ""
     """The teacher's episodes: a folder, or the id of a Minari data set (tools.record makes them)."""
     transforms: tuple[str, ...] = ()
-    """What is seen of an observation, in this order: gray, crop:A:B:C:D, resize:H:W, stack:K, repeat:K."""
+    """What is seen of an observation, in this order: gray, crop:A:B:C:D, resize:H:W,
+    perceive:RUN, stack:K, repeat:K."""
     validation: float = 0.15
     """Share of the steps held out to validate, as whole episodes; 0: none."""
     checkpoint_every: int = 0
