@@ -262,6 +262,20 @@ def picasso(drawing: Figure, rng: np.random.Generator) -> None:
         below.set_title("pooled answer of each part", loc="left", fontsize="small")
 
 
+def forgers(drawing: Figure, rng: np.random.Generator) -> None:
+    """How strongly two losses push a generator, where the discriminator sees through its forgeries and where not."""
+    d = np.linspace(0.005, 0.995, 400)  # D(G(z))
+    by_chance, by_logit = panels(drawing, "slope by D(G(z))", "slope by the logit of D(G(z))")
+    # log(1 - D) and -log D; D is the sigmoid of its logit, whose slope is D (1 - D)
+    for name, slope in {"saturating, log(1 - D)": -1 / (1 - d), "non-saturating, -log D": -1 / d}.items():
+        by_chance.plot(d, slope, label=name)
+        by_logit.plot(d, slope * d * (1 - d), label=name)
+    by_chance.set_ylim(-12, 0)
+    for axes in (by_chance, by_logit):
+        axes.set_xlabel("D(G(z)), what forgeries are taken for")
+    by_logit.legend()
+
+
 #: name -> (chapter, how it is drawn, width and height in pixels)
 FIGURES: dict[str, tuple[int, Callable[[Figure, np.random.Generator], None], tuple[int, int]]] = {
     "overfitting": (1, overfitting, (1100, 380)),
@@ -280,6 +294,7 @@ FIGURES: dict[str, tuple[int, Callable[[Figure, np.random.Generator], None], tup
     "rbm": (3, rbm, (1000, 440)),
     "astronaut": (4, astronaut, (1000, 380)),
     "picasso": (5, picasso, (1300, 480)),
+    "forgers": (6, forgers, (1000, 400)),
 }
 
 
