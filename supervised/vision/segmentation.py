@@ -44,9 +44,9 @@ class Config(Settings):
     """Scenes that tools.make_dataset has made: scenes:FOLDER."""
     epochs: int = 9
     """Passes through what is learnt from."""
-    batch_size: int = 4
+    batch_size: int = 6
     """Images of a gradient step."""
-    learning_rate: float = 0.01
+    learning_rate: float = 3e-3
     """Step size at the start."""
     weight_decay: float = 0.0
     """How much a step pulls weights towards 0."""

@@ -38,10 +38,13 @@ class WindowClassifier(nn.Sequential):
 
 
 def _layer(convolution: type[nn.Conv2d] | type[nn.ConvTranspose2d], inputs: int, outputs: int) -> nn.Sequential:
-    """3 x 3, as large as its input, batch normalization and ReLU."""
-    return nn.Sequential(
-        convolution(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-    )
+    """3 x 3, as large as its input, batch normalization and a ReLU that leaks.
+
+    The papers' ReLU may let nothing pass where something rare is seen: then no gradient comes from there, and a class
+    of a few pixels in a thousand is not learnt for many epochs, or ever.
+    """
+    rectifier = nn.LeakyReLU(0.1, inplace=True)
+    return nn.Sequential(convolution(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), rectifier)
 
 
 class FCN(nn.Module):
