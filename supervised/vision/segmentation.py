@@ -32,7 +32,7 @@ from supervised.vision.networks.segmentation import FCN, PixelClassifier, UNet, 
 Array = NDArray[Any]
 
 BLOCK = 16  # images told at once
-SHOWN = 4  # scenes in a picture of what was told
+SHOWN = 3  # scenes in a picture of what was told, and the worst
 COLORS = ("#7fb069", "#6c757d", "#d1495b", "#f2c14e", "#22223b", "#8ecae6", "#9d4edd", "#ff8fab")  # of classes, in turn
 
 
@@ -296,7 +296,9 @@ def draw_scenes(test: Segmented, told: Array, classes: Sequence[str], path: Path
         UserError: it cannot be written.
     """
     wrong = (test.masks != told).sum((1, 2))
-    rows = [*np.linspace(0, len(told) - 1, min(SHOWN, len(told))).astype(int), int(wrong.argmax())]
+    worst = int(wrong.argmax())
+    others = np.delete(np.arange(len(told)), worst)
+    rows = [*others[np.linspace(0, len(others) - 1, min(SHOWN, len(others))).astype(int)], worst]
     palette = np.array([[int(COLORS[k % len(COLORS)][i : i + 2], 16) for i in (1, 3, 5)] for k in range(len(classes))])
     with figure(path, (4 * 170, 165 * len(rows) + 70)) as drawing:
         grid = drawing.subplots(len(rows), 4, squeeze=False)
