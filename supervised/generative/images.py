@@ -68,6 +68,7 @@ def draw_grid(
     with figure(path, size) as drawing:
         axes = drawing.subplots()
         axes.set_title(title, loc="left", fontsize="medium")
+        axes.grid(False)
         shown = sheet[..., 0] if sheet.shape[2] == 1 else sheet
         axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent)
         if extent is None:
