@@ -70,7 +70,7 @@ def scaled(digit: Array, length: int) -> Array:
 
 
 def _trimmed(image: Array) -> Array:
-    rows, columns = ((image >= INK).any(axis).nonzero()[0] for axis in (1, 0))
+    rows, columns = (np.flatnonzero((image >= INK).any(axis)) for axis in (1, 0))
     return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 

@@ -19,6 +19,14 @@ class Objects(NamedTuple):
     labels: Tensor  # (n,) int64
     scores: Tensor  # (n,) how sure, from 0 to 1; 1 of what is there
 
+    def take(self, which: Tensor) -> "Objects":
+        """Some of them."""
+        return Objects(self.boxes[which], self.labels[which], self.scores[which])
+
+    def of(self, label: int) -> "Objects":
+        """Those of a class."""
+        return self.take(self.labels == label)
+
 
 def average_precision(told: Sequence[Objects], true: Sequence[Objects], label: int, threshold: float = 0.5) -> float:
     """Area under the curve of precision over recall for one class, all points of it (PASCAL VOC from 2010 on).
@@ -32,10 +40,10 @@ def average_precision(told: Sequence[Objects], true: Sequence[Objects], label: i
     """
     scores, right, count = [], [], 0
     for said, there in zip(told, true, strict=True):
-        count += int((there.labels == label).sum())
-        mine = said.labels == label
-        scores.append(said.scores[mine].numpy())
-        right.append(matches(said.boxes[mine], said.scores[mine], there.boxes[there.labels == label], threshold))
+        said, there = said.of(label), there.of(label)
+        count += len(there.boxes)
+        scores.append(said.scores.numpy())
+        right.append(matches(said, there, threshold))
     if not count:
         return float("nan")
     order = np.argsort(-np.concatenate(scores), kind="stable")
@@ -45,14 +53,14 @@ def average_precision(told: Sequence[Objects], true: Sequence[Objects], label: i
     return float((np.diff(recall, prepend=0) * best).sum())
 
 
-def matches(boxes: Tensor, scores: Tensor, there: Tensor, threshold: float = 0.5) -> Array:
-    """Whether each told box ``(n,)`` of a class is right, of those there; of several of the same box, the surest."""
-    right = np.zeros(len(boxes), bool)
-    if not len(boxes) or not len(there):
+def matches(said: Objects, there: Objects, threshold: float = 0.5) -> Array:
+    """Which of the boxes said of a class in an image are right ``(n,)``; of several of the same object, the surest."""
+    right = np.zeros(len(said.boxes), bool)
+    if not len(said.boxes) or not len(there.boxes):
         return right
-    overlap, found = (one.numpy() for one in iou(boxes, there).max(1))
+    overlap, found = (one.numpy() for one in iou(said.boxes, there.boxes).max(1))
     taken = set()
-    for k in np.argsort(-scores.numpy(), kind="stable"):
+    for k in np.argsort(-said.scores.numpy(), kind="stable"):
         if overlap[k] >= threshold and found[k] not in taken:
             taken.add(found[k])
             right[k] = True

@@ -5,7 +5,7 @@ layers before their own. Outputs are those of the [yolo] layers: maps of what ea
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -16,7 +16,12 @@ from supervised.training.errors import UserError, require, suggest
 from supervised.vision.detection.darknet_cfg import Section, parse
 
 EPSILON = 1e-6  # added to variances
-ACTIVATIONS = {"linear": nn.Identity, "leaky": lambda: nn.LeakyReLU(0.1), "relu": nn.ReLU, "logistic": nn.Sigmoid}
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "linear": nn.Identity,
+    "leaky": lambda: nn.LeakyReLU(0.1),
+    "relu": nn.ReLU,
+    "logistic": nn.Sigmoid,
+}
 
 
 class MaxPool(nn.Module):
@@ -94,7 +99,9 @@ class Darknet(nn.Module):
         self.height, self.width, self.channels = net.get("height"), net.get("width"), net.get("channels", 3)
         for name in ("height", "width", "channels"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
-        self.layers, channels, strides = nn.ModuleList(), [], []
+        self.layers = nn.ModuleList()
+        channels: list[int] = []  # of what each layer gives
+        strides: list[int] = []  # and how many pixels of the image one of its pixels stands for
         inputs, stride = self.channels, 1
         for number, section in enumerate(layers):
             module, inputs, stride = _layer(section, number, inputs, stride, channels, strides)
@@ -178,7 +185,8 @@ def _layer(
         return found
 
     if section.kind == "convolutional":
-        return _convolution(section, inputs), section.get("filters"), stride * _positive(section, "stride", 1)
+        filters = _positive(section, "filters", 1)
+        return _convolution(section, inputs, filters), filters, stride * _positive(section, "stride", 1)
     if section.kind == "maxpool":
         step = _positive(section, "stride", 1)
         size = _positive(section, "size", step)
@@ -216,9 +224,9 @@ def _activation(section: Section) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
-def _convolution(section: Section, inputs: int) -> nn.Module:
+def _convolution(section: Section, inputs: int, filters: int) -> nn.Module:
     """A convolution, batch normalization unless it is off, and the activation."""
-    size, stride, filters = (_positive(section, name, 1) for name in ("size", "stride", "filters"))
+    size, stride = (_positive(section, name, 1) for name in ("size", "stride"))
     padding = size // 2 if section.get("pad", 0) else section.get("padding", 0)
     normalized = bool(section.get("batch_normalize", 0))
     parts: list[nn.Module] = [nn.Conv2d(inputs, filters, size, stride, padding, bias=not normalized)]
@@ -229,13 +237,13 @@ def _convolution(section: Section, inputs: int) -> nn.Module:
 
 def _head(section: Section, inputs: int) -> Head:
     anchors, classes = section.get("anchors"), _positive(section, "classes")
-    shapes = torch.tensor(anchors).reshape(-1, 2) if len(anchors) % 2 == 0 else None
-    if shapes is None or len(shapes) != section.get("num", 1) or not (shapes > 0).all():
-        raise section.error(f"anchors: {len(anchors)} numbers, of num={section.get('num', 1)} widths and heights")
-    mask = section.get("mask", tuple(range(len(shapes))))
-    if not mask or not all(0 <= one < len(shapes) for one in mask):
-        raise section.error(f"mask={mask}: name some of the {len(shapes)} anchors")
+    number = section.get("num", 1)
+    if len(anchors) != 2 * number or not all(one > 0 for one in anchors):
+        raise section.error(f"anchors={anchors}: name a width and a height, above 0, for each of num={number}")
+    mask = section.get("mask", tuple(range(number)))
+    if not mask or not all(0 <= one < number for one in mask):
+        raise section.error(f"mask={mask}: name some of the {number} anchors, from 0 on")
     if inputs != len(mask) * (5 + classes):
         wanted = f"{len(mask)} anchors x (5 + {classes} classes) = {len(mask) * (5 + classes)}"
         raise section.error(f"the layer before has {inputs} filters, and needs {wanted}")
-    return Head(shapes[list(mask)], classes)
+    return Head(torch.tensor([anchors[2 * one : 2 * one + 2] for one in mask]), classes)

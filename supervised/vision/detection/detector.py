@@ -1,35 +1,28 @@
-"""What detectors have in common: how they learn from scenes, how they are judged, and pictures of what they tell."""
+"""What detectors have in common: what they learn from, how they learn, and how they tell what is in an image."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from supervised.data.mnist_scenes import MNIST_SCENES, load_mnist_scenes
 from supervised.data.scenes import SCENES, Boxed, Scenes, load_detection
 from supervised.epochs import Settings, train_epochs
-from supervised.judgement import Judgement
 from supervised.training.errors import UserError, require
-from supervised.training.plots import COLOURS, figure
 from supervised.training.precision import autocast
 from supervised.training.run import Run
 from supervised.training.seeding import generators, seeded_modules, set_threads
-from supervised.vision.detection.average_precision import Objects, average_precisions, matches
+from supervised.vision.detection.average_precision import Objects
 from supervised.vision.detection.boxes import nms
 
 Array = NDArray[Any]
 
 BLOCK = 50  # images told at once
-SURE = 0.5  # score from which a box is drawn, and counts for precision and recall
-SHOWN = (3, 5)  # rows and columns of scenes in a picture
-MEASURES = {"map50": ".2%", "precision": ".2%", "recall": ".2%"}
 
 
 @dataclass(frozen=True)
@@ -101,10 +94,9 @@ AnyDetector = TypeVar("AnyDetector", bound=Detector)
 
 def best(told: Objects, least_score: float, overlap: float) -> Objects:
     """What is left of candidates: those that are sure enough and not suppressed."""
-    sure = told.scores >= least_score
-    boxes, labels, scores = (one[sure].float().cpu() if k != 1 else one[sure].cpu() for k, one in enumerate(told))
-    kept = nms(boxes, scores, labels, overlap)
-    return Objects(boxes[kept], labels[kept], scores[kept])
+    told = told.take(told.scores >= least_score)
+    told = Objects(told.boxes.float().cpu(), told.labels.cpu(), told.scores.float().cpu())
+    return told.take(nms(told.boxes, told.scores, told.labels, overlap))
 
 
 def load(name: str) -> Scenes[Boxed]:
@@ -150,7 +142,7 @@ def train_detector(config: Config, run: Run | None, make: Callable[[Scenes[Boxed
         detector.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     there = objects(scenes.train)
-    parts = {"detector": detector, "optimizer": optimizer}
+    parts: Mapping[str, Any] = {"detector": detector, "optimizer": optimizer}
     train_epochs(config, run, parts, lambda epoch: learn(detector, optimizer, scenes.train.images, there, epoch))
     return detector
 
@@ -182,68 +174,3 @@ def learn(
             for key, value in {"loss": loss, **losses}.items():
                 total[key] = total.get(key, 0.0) + value.item() * len(batch)
     return {key: value / len(rows) for key, value in total.items()}
-
-
-def judgement(detector: Detector, state: Mapping[str, Any], scenes: Scenes[Boxed], name: str) -> Judgement:
-    """How well a trained detector finds what is in the test scenes of data of that name; see `Model`."""
-    detector.load_state_dict(state["detector"])
-    told, there = detector.detect(scenes.test.images), objects(scenes.test)
-    found = average_precisions(told, there, len(scenes.classes))
-    sure = [Objects(*(part[one.scores >= SURE] for part in one)) for one in told]
-    right = sum(
-        int(
-            matches(
-                *((one.boxes[one.labels == label], one.scores[one.labels == label])), true.boxes[true.labels == label]
-            ).sum()
-        )
-        for one, true in zip(sure, there, strict=True)
-        for label in range(len(scenes.classes))
-    )
-    count, said = len(scenes.test.boxes), sum(len(one.boxes) for one in sure)
-    measures = {
-        "map50": float(np.nanmean(found)) if np.isfinite(found).any() else 0.0,
-        "precision": right / max(said, 1),
-        "recall": right / max(count, 1),
-    }
-    each = {one: float(ap) for one, ap in zip(scenes.classes, found, strict=True) if np.isfinite(ap)}
-    details = {"average_precision": each, "examples": len(told), "boxes": count}
-
-    def draw(folder: Path) -> Iterator[Path]:
-        draw_scenes(scenes.test.images, sure, there, scenes.classes, folder / "detections.png", name)
-        yield folder / "detections.png"
-
-    return Judgement(f"{name}, {len(told):,} test scenes with {count:,} boxes", measures, details, draw)
-
-
-def draw_scenes(
-    images: Array, told: Sequence[Objects], there: Sequence[Objects], classes: Sequence[str], path: Path, name: str
-) -> None:
-    """Draw the first scenes with what is there, white, and what was told, in the colours of the classes."""
-    rows, columns = SHOWN
-    with figure(path, (160 * columns, 175 * rows + 60)) as drawing:
-        places = drawing.subplots(rows, columns, squeeze=False).ravel()
-        for place in places:
-            place.set_axis_off()
-        for place, image, said, true in zip(places, images, told, there, strict=False):
-            place.imshow(image, extent=(0, image.shape[1], image.shape[0], 0), interpolation="nearest")
-            for box in true.boxes.tolist():
-                _outline(place, box, "white", linewidth=2.6)
-            for box, label, score in zip(said.boxes.tolist(), said.labels.tolist(), said.scores.tolist(), strict=True):
-                colour = COLOURS[label % (len(COLOURS) - 1)]
-                _outline(place, box, colour, linewidth=1.2)
-                place.text(
-                    box[0],
-                    box[1] - 1,
-                    f"{classes[label]} {score:.0%}",
-                    color="white",
-                    fontsize=5.5,
-                    backgroundcolor=colour,
-                )
-        drawing.suptitle(f"{name}: white is there, coloured was told", x=0.02, ha="left", fontsize="medium")
-
-
-def _outline(axes: Axes, box: Sequence[float], colour: str, linewidth: float) -> None:
-    x_min, y_min, x_max, y_max = box
-    axes.plot(
-        [x_min, x_max, x_max, x_min, x_min], [y_min, y_min, y_max, y_max, y_min], color=colour, linewidth=linewidth
-    )

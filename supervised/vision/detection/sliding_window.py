@@ -78,5 +78,5 @@ def sliding_window(
     labels, scores = found.argmax(1), found.max(1)
     candidates = Objects(*(torch.from_numpy(one) for one in (np.concatenate(boxes), labels, scores)))
     if background is not None:
-        candidates = Objects(*(one[candidates.labels != background] for one in candidates))
+        candidates = candidates.take(candidates.labels != background)
     return best(candidates, least_score, overlap)

@@ -22,7 +22,8 @@ from supervised.training.seeding import generators
 from supervised.vision.detection.anchors import NEGATIVE, assign, cluster_shapes, grid
 from supervised.vision.detection.average_precision import Objects
 from supervised.vision.detection.boxes import clip, decode, encode, nms
-from supervised.vision.detection.detector import MEASURES, Config, Detector, judgement, load, train_detector
+from supervised.vision.detection.detector import Config, Detector, load, train_detector
+from supervised.vision.detection.judging import MEASURES, judgement
 from supervised.vision.detection.roi_align import roi_align
 
 STRIDE = 4  # of the maps
@@ -96,7 +97,7 @@ class TwoStage(Detector):
         there ``(batch, n)`` and the offsets of its box ``(batch, n, 4)``."""
         maps = self.maps(images)
         seen = self.scan(maps)
-        anchors = grid(self.shapes, *maps.shape[2:], STRIDE)
+        anchors = grid(self.shapes, maps.shape[2], maps.shape[3], STRIDE)
         logits = self.is_object(seen).permute(0, 2, 3, 1).flatten(1)
         offsets = self.first_offsets(seen).permute(0, 2, 3, 1).reshape(len(images), -1, 4)
         return maps, anchors, logits.float(), offsets.float()
@@ -137,8 +138,8 @@ class TwoStage(Detector):
         return {
             "proposal_loss": torch.stack([one for one, _ in first]).mean(),
             "proposal_box_loss": torch.stack([one for _, one in first]).mean(),
-            "class_loss": F.cross_entropy(said, labels),
-            "box_loss": F.smooth_l1_loss(moves[objects], wanted, reduction="sum") / len(labels),
+            "class_loss": F.cross_entropy(said, labels, reduction="sum") / max(len(labels), 1),
+            "box_loss": F.smooth_l1_loss(moves[objects], wanted, reduction="sum") / max(len(labels), 1),
         }
 
     def _first_losses(self, anchors: Tensor, logits: Tensor, offsets: Tensor, there: Objects) -> tuple[Tensor, Tensor]:
@@ -161,8 +162,8 @@ class TwoStage(Detector):
     def candidates(self, images: Tensor) -> list[Objects]:
         """See `Detector`: every proposal as its likeliest class."""
         height, width = images.shape[2:]
-        maps, *said = self.first_stage(images)
-        proposals = self.propose(*said, height, width)
+        maps, anchors, likely, offsets = self.first_stage(images)
+        proposals = self.propose(anchors, likely, offsets, height, width)
         logits, moves = self.second_stage(maps, proposals)
         counts = [len(one) for one in proposals]
         boxes = clip(decode(moves * self.spread, torch.cat(proposals)), height, width)

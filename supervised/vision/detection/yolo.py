@@ -24,7 +24,8 @@ from supervised.vision.detection.average_precision import Objects
 from supervised.vision.detection.boxes import iou, to_centres, to_corners
 from supervised.vision.detection.darknet import Darknet, Head
 from supervised.vision.detection.darknet_cfg import parse
-from supervised.vision.detection.detector import MEASURES, Config, Detector, judgement, load, train_detector
+from supervised.vision.detection.detector import Config, Detector, load, train_detector
+from supervised.vision.detection.judging import MEASURES, judgement
 from supervised.vision.detection.yolov3 import ANCHORS, Shape, yolov3_cfg
 
 RARE = -4.0  # logit of objectness at the start, as few boxes are objects

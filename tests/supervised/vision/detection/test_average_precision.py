@@ -45,7 +45,7 @@ def test_how_boxes_must_overlap() -> None:
 
 def test_of_several_the_surest_has_found_it() -> None:
     told = objects((2, 0, 0.5), (1, 0, 0.9), (30, 0, 0.7))
-    assert matches(told.boxes, told.scores, objects((0, 0, 1)).boxes).tolist() == [False, True, False]
+    assert matches(told, objects((0, 0, 1))).tolist() == [False, True, False]
 
 
 @settings(max_examples=40, deadline=None)
