@@ -38,12 +38,14 @@ from supervised.training.statistics import bootstrap_ci, iqm
 from supervised.vision import classification
 from tools import plot
 from tools.bench.__main__ import BENCHES
+from tools.book import index
 from tools.results import board_results, overview, results, training_curves, zoo_agents
 from tools.tables import markdown, rounded
 
 PROG = "python -m tools.report"
 DESCRIPTION = "Write the generated tables of README.md and docs/ anew."
 ROOT = Path(__file__).resolve().parent.parent
+PLACES = ("docs", "docs/book")  # of pages, beside README.md
 BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -74,7 +76,7 @@ def rendered() -> Iterator[tuple[Path, str]]:
     Raises:
         UserError: no pages beside this package, or a table that nothing generates.
     """
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    pages = [ROOT / "README.md", *(page for place in PLACES for page in sorted((ROOT / place).glob("*.md")))]
     if not pages[0].exists():
         raise UserError(f"{ROOT} holds no README.md: run this in a checkout of the project")
     tables: dict[str, str] = {}
@@ -376,6 +378,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "dagger-rounds": dagger_rounds,
     "training-curves": training_curves,
     "driving-tests": driving_tests,
+    **index.TABLES,
 }
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from tools import play, plot, record, report
 from tools.bench.__main__ import main as bench
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *(page for place in report.PLACES for page in sorted((ROOT / place).glob("*.md")))]
 NOT_RUN = ("sudo apt-get ", "git clone ", "make ", "pip ", ". .venv/bin/activate")  # these set up, and need the network
 OTHERS_OPTIONS = {"--find-links", "--logdir"}  # pip's and TensorBoard's
 PEER_MISSING = "pip install 'skidpad["  # a benchmark's peer is in an extra that the tests do without
