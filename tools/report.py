@@ -43,7 +43,15 @@ from supervised.vision import classification
 from tools import plot
 from tools.bench.__main__ import BENCHES
 from tools.book import index
-from tools.results import board_results, overview, results, training_curves, zoo_agents
+from tools.results import (
+    board_results,
+    overview,
+    results,
+    supervised_results,
+    training_curves,
+    transfer_results,
+    zoo_agents,
+)
 from tools.tables import markdown, rounded
 
 PROG = "python -m tools.report"
