@@ -36,6 +36,7 @@ from supervised.training.doors import door, parse
 from supervised.training.errors import UserError, suggest
 from supervised.training.statistics import bootstrap_ci, iqm
 from supervised.vision import classification
+from supervised.vision.detection import two_stage, yolo
 from tools import plot
 from tools.bench.__main__ import BENCHES
 from tools.results import board_results, overview, results, supervised_results, training_curves, zoo_agents
@@ -202,6 +203,13 @@ evolution_settings = settings_table(
 classification_settings, network_settings = (
     settings_table({f"`{name}`": classification.ALGORITHMS[name].presets["default"] for name in names})
     for names in (("mlp", "cnn", "deep-cnn"), ("resnet18",))
+)
+detection_settings = settings_table(
+    {
+        "`tiny-yolo`": yolo.PRESETS["default"],
+        "`tiny-yolo`, `car-racing`": yolo.PRESETS["car-racing"],
+        "`two-stage`": two_stage.PRESETS["default"],
+    }
 )
 sb3_settings = settings_table({f"`{name}`": one.presets["default"] for name, one in sb3.ALGORITHMS.items()})
 
@@ -371,6 +379,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "sb3-settings": sb3_settings,
     "classification-settings": classification_settings,
     "network-settings": network_settings,
+    "detection-settings": detection_settings,
     "supervised-results": supervised_results,
     "bench-results": bench_results,
     "clone-results": clone_results,
