@@ -40,6 +40,7 @@ from supervised.training.doors import door, parse
 from supervised.training.errors import UserError, suggest
 from supervised.training.statistics import bootstrap_ci, iqm
 from supervised.vision import classification
+from supervised.vision.detection import two_stage, yolo
 from tools import plot
 from tools.bench.__main__ import BENCHES
 from tools.book import index
@@ -234,6 +235,13 @@ classic_settings, cloning_settings = (
     settings_table({f"`{name}`": one.presets["default"] for name, one in algorithms.items()})
     for algorithms in (classic.ALGORITHMS, classic_cloning.ALGORITHMS)
 )
+detection_settings = settings_table(
+    {
+        "`tiny-yolo`": yolo.PRESETS["default"],
+        "`tiny-yolo`, `car-racing`": yolo.PRESETS["car-racing"],
+        "`two-stage`": two_stage.PRESETS["default"],
+    }
+)
 sb3_settings = settings_table({f"`{name}`": one.presets["default"] for name, one in sb3.ALGORITHMS.items()})
 
 
@@ -426,6 +434,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "variational-settings": variational_settings,
     "adversarial-settings": adversarial_settings,
     "autoencoder-settings": autoencoder_settings,
+    "detection-settings": detection_settings,
     "supervised-results": supervised_results,
     "classic-settings": classic_settings,
     "cloning-settings": cloning_settings,

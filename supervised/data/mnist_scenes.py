@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from supervised.data.scenes import Boxed, Scenes
+from supervised.data.scenes import SMOKE_SCENES, Boxed, Scenes
 from supervised.data.sets import DIGITS, Split, load
+from supervised.training.doors import SMOKE
 from supervised.training.seeding import generators
 
 Array = NDArray[Any]
@@ -29,12 +30,9 @@ TRIES = 20  # to find a digit a place where it overlaps no other
 
 def load_mnist_scenes() -> Scenes[Boxed]:
     """Scenes of 64 x 64 pixels, gray as three equal colours, with up to four digits each; raises as `load`."""
-    data = load("mnist")
-    rngs = generators(SEED, *COUNTS)
+    data, rngs = load("mnist"), generators(SEED, *COUNTS)
     digits = {"train": data.train, "test": data.test}
-    train, test = (
-        make(digits[part], min(count, len(digits[part].labels)), rngs[part]) for part, count in COUNTS.items()
-    )
+    train, test = (make(digits[part], SMOKE_SCENES if SMOKE else count, rngs[part]) for part, count in COUNTS.items())
     return Scenes(train, test, DIGITS)
 
 
