@@ -40,23 +40,23 @@ def test_every_cell_says_something(chapter: int) -> None:
 
 @chapters
 def test_what_the_book_shows_has_a_result_of_ours_or_a_reason(chapter: int) -> None:
-    for item in index.items(chapter):
+    for _, item in index.items(chapter):
         assert item.kind in rows.KINDS
         assert item.book == NOTHING or index.ours(item) not in (NOTHING, ""), item
 
 
 @chapters
 def test_places_exist_but_where_something_is_to_bring_them(chapter: int) -> None:
-    for item in index.items(chapter):
+    for _, item in index.items(chapter):
         lacking = [what for what in map(index.missing, item.places) if what]
         assert not lacking or item.part, f"{lacking[0]}: {item}"
         assert item.here or item.part, f"neither here nor to come: {item}"
-    for equation in index.equations(chapter):
+    for _, equation in index.equations(chapter):
         assert index.line_of(equation) or equation.part, equation
 
 
 def commands() -> list[str]:
-    places = {place for chapter in index.CHAPTERS for item in index.items(chapter) for place in item.places}
+    places = {place for chapter in index.CHAPTERS for _, item in index.items(chapter) for place in item.places}
     return sorted(place for place in places if place.startswith(index.COMMAND) and not index.missing(place))
 
 
@@ -83,7 +83,7 @@ def test_every_command_parses(command: str) -> None:
 
 @chapters
 def test_lines_of_equations_hold_what_they_are_said_to(chapter: int) -> None:
-    for equation, row in zip(index.equations(chapter), cells(index.equations_table(chapter)), strict=True):
+    for (_, equation), row in zip(index.equations(chapter), cells(index.equations_table(chapter)), strict=True):
         if match := re.match(r"\[(.+):(\d+)\]", row[2]):
             lines = (ROOT / match[1]).read_text().splitlines()
             assert equation.anchor in lines[int(match[2]) - 1]
@@ -110,18 +110,18 @@ def test_what_does_not_exist_is_found() -> None:
 
 
 def test_an_item_that_is_to_come_says_what_brings_it() -> None:
-    come = Item("section", "listing", "what", NOTHING, "python -m supervised.train nothing", "better", "part")
+    come = Item("listing", "what", "python -m supervised.train nothing", "better", part="part")
     assert index.ours(come) == "not yet: part"
     assert index.ours(come._replace(here="")) == "not yet: part"
     assert index.ours(come._replace(here="tools/book/index.py")) == "better"
-    assert index.line_of(Equation("section", "what", "tools/nothing.py", "f", "x", "part")) is None
+    assert index.line_of(Equation("what", "tools/nothing.py", "f", "x", "part")) is None
 
 
 @pytest.mark.parametrize(("symbol", "anchor"), [("missing", "no such words"), ("nothing", "def missing"), ("", "def ")])
 def test_an_equation_that_moved_away_is_an_error(symbol: str, anchor: str) -> None:
-    assert index.line_of(Equation("section", "what", "tools/book/index.py", "missing", "def missing"))
+    assert index.line_of(Equation("what", "tools/book/index.py", "missing", "def missing"))
     with pytest.raises(UserError, match=re.escape(anchor)):
-        index.line_of(Equation("section", "what", "tools/book/index.py", symbol, anchor))
+        index.line_of(Equation("what", "tools/book/index.py", symbol, anchor))
 
 
 def test_results_are_read_from_what_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,12 +20,13 @@ from supervised.training.errors import UserError, suggest
 from supervised.training.registry import Registry
 from supervised.training.training_door import option_value
 from tools.bench.__main__ import BENCHES, DOORS
-from tools.book.rows import NOTHING, PROSE, Equation, Item
+from tools.book.rows import NOT_MEASURED, NOTHING, PROSE, Equation, Item, Row, Sections
 from tools.tables import markdown
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHAPTERS = range(8, 11)
 COMMAND = "python -m "
+NOT_YET = "not yet: "
 
 #: module -> what its first argument may be
 NAMES: Mapping[str, Collection[str]] = {
@@ -37,14 +38,18 @@ NAMES: Mapping[str, Collection[str]] = {
 REGISTRIES: Mapping[str, Registry] = {"agents.train": AGENTS, "supervised.train": MODELS}
 
 
-def items(chapter: int) -> list[Item]:
-    """The items of a chapter, in its order."""
-    return importlib.import_module(f"tools.book.ch{chapter:02}").ITEMS
+def items(chapter: int) -> list[tuple[str, Item]]:
+    """The items of a chapter with their sections, in its order."""
+    return _flat(importlib.import_module(f"tools.book.ch{chapter:02}").ITEMS)
 
 
-def equations(chapter: int) -> list[Equation]:
-    """The displayed formulas of a chapter, in its order."""
-    return importlib.import_module(f"tools.book.ch{chapter:02}").EQUATIONS
+def equations(chapter: int) -> list[tuple[str, Equation]]:
+    """The displayed formulas of a chapter with their sections, in its order."""
+    return _flat(importlib.import_module(f"tools.book.ch{chapter:02}").EQUATIONS)
+
+
+def _flat(sections: Sections[Row]) -> list[tuple[str, Row]]:
+    return [(section, row) for section, rows in sections.items() for row in rows]
 
 
 def missing(place: str) -> str | None:
@@ -118,14 +123,14 @@ def here(item: Item) -> bool:
 
 def items_table(chapter: int) -> str:
     """A line an item."""
-    rows = [(one.section, one.kind, one.what, one.book, _shown(one), ours(one)) for one in items(chapter)]
+    rows = [(section, one.kind, one.what, one.book, _shown(one), ours(one)) for section, one in items(chapter)]
     return markdown(("section", "kind", "what it is", "the book's result", "here", "our result"), rows)
 
 
 def ours(item: Item) -> str:
     """Our result, or that the item is not here yet and what is to bring it."""
     if item.part and not (item.places and here(item)):
-        return f"not yet: {item.part}"
+        return NOT_YET + item.part
     return item.ours if isinstance(item.ours, str) else item.ours()
 
 
@@ -133,9 +138,8 @@ def _shown(item: Item) -> str:
     """The places: commands in full, links to files that exist."""
     if not item.places and not item.part:
         return PROSE
-    return (
-        "; ".join(_link(place) for place in item.places if place.startswith(COMMAND) or not missing(place)) or NOTHING
-    )
+    shown = (_link(place) for place in item.places if place.startswith(COMMAND) or not missing(place))
+    return "; ".join(shown) or NOTHING
 
 
 def _link(place: str) -> str:
@@ -148,10 +152,10 @@ def _link(place: str) -> str:
 def equations_table(chapter: int) -> str:
     """A line an equation, with the line of code that has it."""
     rows = []
-    for one in equations(chapter):
+    for section, one in equations(chapter):
         line = line_of(one)
-        place = f"[{one.file}:{line}](../../{one.file})" if line else f"not yet: {one.part}"
-        rows.append((one.section, one.states, place, f"`{one.symbol}`" if line and one.symbol else NOTHING))
+        place = f"[{one.file}:{line}](../../{one.file})" if line else NOT_YET + one.part
+        rows.append((section, one.states, place, f"`{one.symbol}`" if line and one.symbol else NOTHING))
     return markdown(("section", "what it states", "line", "of"), rows)
 
 
@@ -160,11 +164,11 @@ def overview() -> str:
     rows = []
     for chapter in CHAPTERS:
         listed, stated = items(chapter), equations(chapter)
-        waiting = sum(ours(one).startswith("not yet:") for one in listed)
-        unmeasured = sum("not measured yet" in ours(one) for one in listed)
-        coded = sum(line_of(one) is not None for one in stated)
-        link = f"[{chapter}](ch{chapter:02}.md)"
-        rows.append((link, len(listed), waiting, unmeasured, len(stated), len(stated) - coded))
+        results = [ours(one) for _, one in listed]
+        waiting = sum(one.startswith(NOT_YET) for one in results)
+        unmeasured = sum(NOT_MEASURED in one for one in results)
+        uncoded = sum(line_of(one) is None for _, one in stated)
+        rows.append((f"[{chapter}](ch{chapter:02}.md)", len(listed), waiting, unmeasured, len(stated), uncoded))
     head = ("chapter", "items", "not yet", "not measured yet", "equations", "not yet in code")
     return markdown(head, rows)
 

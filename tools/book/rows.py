@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,12 +19,11 @@ Reader = Callable[[], str]  # of a result of ours: from what is stored, or compu
 class Item(NamedTuple):
     """A listing, an algorithm told in steps, a figure, a printed result, a claim or a worked example of the book."""
 
-    section: str
     kind: str  # one of `KINDS`
     what: str
-    book: str  # the book's result, or `NOTHING`
     here: str | Sequence[str]  # "python -m ...", "file", "file:symbol", or several; `PROSE`; "" where it is to come
-    ours: str | Reader = NOTHING  # our result, or why there is none
+    ours: str | Reader = NOTHING  # our result, or what is to be said of it
+    book: str = NOTHING  # the book's result
     part: str = ""  # what is to bring it, where it is not here yet
 
     @property
@@ -40,12 +39,15 @@ KINDS = ("listing", "steps", "figure", "result", "claim", "example", "table")
 class Equation(NamedTuple):
     """A displayed formula of the book, and the line that computes it, or says so."""
 
-    section: str
     states: str
-    file: str
-    symbol: str  # the function, class or constant of that file, dotted; "" for the module's docstring
-    anchor: str  # stands in that line
+    file: str = ""
+    symbol: str = ""  # the function, class or constant of that file, dotted; "" for the module's docstring
+    anchor: str = ""  # stands in that line
     part: str = ""  # what is to bring it, where the file is not here yet
+
+
+Row = TypeVar("Row", Item, Equation)
+Sections = dict[str, list[Row]]  # of a chapter, by the book's headings
 
 
 def evaluated(stem: str, measure: str, form: str, what: str = "", suffix: str = "") -> Reader:
