@@ -52,10 +52,12 @@ def test_a_digit_is_scaled_by_its_longer_side() -> None:
 
 @pytest.mark.skipif(not os.environ.get("SKIDPAD_DATA"), reason="needs MNIST in SKIDPAD_DATA")
 def test_scenes_of_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load("mnist")
+    monkeypatch.setattr(mnist_scenes, "load", lambda name: data if name == "mnist" else None)
     monkeypatch.setattr(mnist_scenes, "COUNTS", {"train": 30, "test": 20})
     first, again = mnist_scenes.load_mnist_scenes(), mnist_scenes.load_mnist_scenes()
     for left, right in zip(first.train + first.test, again.train + again.test, strict=True):
         np.testing.assert_array_equal(left, right)
     assert first.classes == tuple("0123456789") and len(first.train.images) == 30 and len(first.test.images) == 20
-    alone = make(load("mnist").test, 20, mnist_scenes.generators(mnist_scenes.SEED, "test")["test"])
+    alone = make(data.test, 20, mnist_scenes.generators(mnist_scenes.SEED, "test")["test"])
     np.testing.assert_array_equal(first.test.images, alone.images)

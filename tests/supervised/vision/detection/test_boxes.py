@@ -27,7 +27,7 @@ def test_overlaps_by_hand() -> None:
     assert iou(left, torch.zeros(0, 4)).shape == (3, 0)
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(corners)
 def test_overlap_is_symmetric_and_a_share(values: object) -> None:
     boxes = boxes_of(values)
@@ -56,7 +56,7 @@ def greedy(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float) -> l
     hypothesis_numpy.arrays("int64", 8, elements=st.integers(0, 1)),
     st.sampled_from([0.1, 0.3, 0.5]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_suppression_is_the_greedy_rule(values: object, scores: object, labels: object, threshold: float) -> None:
     boxes, scores, labels = boxes_of(values), torch.as_tensor(scores), torch.as_tensor(labels)
     assert nms(boxes, scores, labels, threshold).tolist() == greedy(boxes, scores, labels, threshold)
@@ -82,7 +82,7 @@ def test_offsets_by_hand() -> None:
     assert decode(torch.tensor([[0.0, 0, 1e9, 0]]), anchor).isfinite().all()
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(corners, corners)
 def test_offsets_lead_back_to_the_box(values: object, others: object) -> None:
     grow = torch.tensor([0, 0, 1, 1])  # none is empty
