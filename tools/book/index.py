@@ -24,7 +24,7 @@ from tools.book.rows import NOT_MEASURED, NOTHING, PROSE, Equation, Item, Row, S
 from tools.tables import markdown
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-CHAPTERS = range(8, 11)
+CHAPTERS = range(1, 11)
 COMMAND = "python -m "
 NOT_YET = "not yet: "
 

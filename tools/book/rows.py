@@ -57,6 +57,11 @@ def evaluated(stem: str, measure: str, form: str, what: str = "", suffix: str = 
     return lambda: _figure([one[-1][measure] for one in _stored(pattern)], form, what)
 
 
+def accuracy(model: str, preset: str = "default", what: str = "") -> Reader:
+    """The share of test rows that a model of `supervised` tells right, as it was stored."""
+    return evaluated(f"supervised-{model}-{preset}", "accuracy", ".1%", what)
+
+
 def trained(stem: str, measure: str, form: str, what: str = "") -> Reader:
     """The same of the last line of the stored metrics ``training-STEM-sSEED.jsonl``."""
     pattern = rf"training-{re.escape(stem)}-s\d+\.jsonl"
