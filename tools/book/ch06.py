@@ -45,11 +45,9 @@ ITEMS: Sections[Item] = {
             both(
                 evaluated("supervised-vae-book", "negative_elbo", ".1f", "negative ELBO (nat)"), picture("vae-latent")
             ),
-            book="digits keep together",
+            book="a picture",
         ),
-        Item(
-            "figure", "images from a plane of codes", VAE, picture("vae-manifold"), book="digits that turn into others"
-        ),
+        Item("figure", "images from a plane of codes", VAE, picture("vae-manifold"), book="a picture"),
     ],
     "Generative Adversarial networks": [
         Item("figure", "generator and discriminator", f"{ADVERSARIAL}:Adversaries"),
@@ -112,7 +110,7 @@ ITEMS: Sections[Item] = {
                 evaluated("supervised-gan-default", "modes", ".0f", "digits of 10 that are made:"),
                 evaluated("supervised-gan-default", "frechet", ".1f", "Frechet distance"),
             ),
-            book="like handwriting",
+            book="a picture",
         ),
     ],
 }
