@@ -118,11 +118,6 @@ class Darknet(nn.Module):
         """The [yolo] layers, in order."""
         return [one for one in self.layers if isinstance(one, Head)]
 
-    @property
-    def classes(self) -> int:
-        """How many classes it tells."""
-        return self.heads[0].classes
-
     def forward(self, images: Tensor) -> list[Tensor]:
         """What each head says (see `Head.forward`) of images ``(batch, channels, height, width)`` float32 from 0 to 1.
 

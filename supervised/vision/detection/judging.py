@@ -17,7 +17,8 @@ from supervised.vision.detection.detector import Detector, objects
 Array = NDArray[Any]
 
 SURE = 0.5  # score from which a box is drawn, and counts for precision and recall
-SHOWN = (3, 5)  # rows and columns of scenes in a picture
+SHOWN = (2, 4)  # rows and columns of scenes in a picture
+SIDE = 240  # of a scene there, px
 MEASURES = {"map50": ".2%", "precision": ".2%", "recall": ".2%"}
 
 
@@ -53,25 +54,21 @@ def draw_scenes(
 ) -> None:
     """Draw the first scenes with what is there, white, and what was told, in the colours of the classes."""
     rows, columns = SHOWN
-    with figure(path, (160 * columns, 175 * rows + 60)) as drawing:
+    with figure(path, (SIDE * columns, SIDE * rows + 40)) as drawing:
         places = drawing.subplots(rows, columns, squeeze=False).ravel()
         for place in places:
             place.set_axis_off()
         for place, image, said, true in zip(places, images, told, there, strict=False):
             place.imshow(image, extent=(0, image.shape[1], image.shape[0], 0), interpolation="nearest")
             for box in true.boxes.tolist():
-                _outline(place, box, "white", linewidth=2.6)
+                _outline(place, box, "white", linewidth=3)
             for box, label, score in zip(said.boxes.tolist(), said.labels.tolist(), said.scores.tolist(), strict=True):
                 colour = COLOURS[label % (len(COLOURS) - 1)]
                 _outline(place, box, colour, linewidth=1.2)
-                place.text(
-                    box[0],
-                    box[1] - 1,
-                    f"{classes[label]} {score:.0%}",
-                    color="white",
-                    fontsize=5.5,
-                    backgroundcolor=colour,
-                )
+                frame = {"facecolor": colour, "linewidth": 0, "pad": 0.6}
+                text = f"{classes[label]} {score:.2f}"
+                place.text(box[0], box[1], text, color="white", fontsize=6, va="bottom", bbox=frame, clip_on=True)
+            place.set(xlim=(0, image.shape[1]), ylim=(image.shape[0], 0))  # whatever is told
         drawing.suptitle(f"{name}: white is there, coloured was told", x=0.02, ha="left", fontsize="medium")
 
 
