@@ -70,7 +70,7 @@ def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "SKIDPAD_SMOKE": "1", "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     environment["MINARI_DATASETS_PATH"] = str(folder / "minari")
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=1800
     )
 
 
