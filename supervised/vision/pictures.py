@@ -16,6 +16,7 @@ Array = NDArray[Any]
 
 MOST = 100  # neurons shown of the first layer
 MAPS = 8  # shown of each later one
+LAYERS = 12  # shown at most: of deeper networks some, evenly spread
 
 
 def draw(network: nn.Module, images: Tensor, folder: Path) -> Iterator[Path]:
@@ -51,7 +52,7 @@ def draw_weights(network: nn.Module, shape: tuple[int, ...], path: Path) -> bool
 
 @torch.inference_mode()
 def draw_features(network: nn.Module, images: Tensor, path: Path) -> bool:
-    """Draw what the layers with maps make of one image ``(1, colours, height, width)``, some maps of each.
+    """Draw what layers with maps make of one image ``(1, colours, height, width)``, some maps of each.
 
     Returns:
         Whether any layer has maps.
@@ -71,6 +72,7 @@ def draw_features(network: nn.Module, images: Tensor, path: Path) -> bool:
             hook.remove()
     if not made:
         return False
+    made = made[:: math.ceil(len(made) / LAYERS)]
     rows = [[images[0].float().cpu().mean(0).numpy()], *(list(maps[:MAPS].numpy()) for _, maps in made)]
     names = ["image", *(f"{name} {tuple(maps.shape)}" for name, maps in made)]
     with figure(path, (90 * MAPS + 180, 95 * len(rows) + 30)) as drawing:
