@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from supervised.vision.inference import folded
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
@@ -23,6 +22,7 @@ from supervised.training.precision import multiplies_bfloat16
 from supervised.training.seeding import set_threads
 from supervised.vision import book, networks
 from supervised.vision.classification import ALGORITHMS, OPTIMIZERS, Classifier, Config, learn
+from supervised.vision.inference import folded
 from tools.bench.measurement import SMOKE, Measurement, rates
 
 ROWS = 100 if SMOKE else 2_000
