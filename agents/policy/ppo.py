@@ -94,29 +94,38 @@ _LUNAR_LANDER = Config(
     stop_return=250.0,
 )
 
+# pictures are drawn roughly for training; Gymnasium's own serve as well. The whole picture, as its panel shows the
+# speed; it ends when the mean over validation tracks is high, since later policies drive faster than they can
+_CAR_RACING = Config(
+    env="skidpad/CarRacing-v0",
+    env_kwargs={"renderer": "fast"},
+    transforms=("gray", "resize:48:48", "stack:3", "repeat:6"),
+    total_steps=1_500_000,
+    lanes=32,
+    backbone="nature_cnn",
+    policy="beta",
+    round_steps=128,
+    epochs=4,
+    minibatches=16,
+    learning_rate=3e-4,
+    normalize_rewards=True,
+    evaluate_every=30_000,
+    evaluate_episodes=48,
+    stop_return=885.0,
+    log_every=10_000,
+    checkpoint_every=100_000,
+    dtype="bfloat16",
+)
+
 PRESETS = {
     "default": Config(),
-    # pictures are drawn roughly for training; Gymnasium's own serve as well. The whole picture, as its panel shows the
-    # speed; it ends when the mean over validation tracks is high, since later policies drive faster than they can
-    "car-racing": Config(
-        env="skidpad/CarRacing-v0",
-        env_kwargs={"renderer": "fast"},
-        transforms=("gray", "resize:48:48", "stack:3", "repeat:6"),
-        total_steps=1_500_000,
-        lanes=32,
-        backbone="nature_cnn",
-        policy="beta",
-        round_steps=128,
-        epochs=4,
-        minibatches=16,
-        learning_rate=3e-4,
-        normalize_rewards=True,
-        evaluate_every=30_000,
-        evaluate_episodes=48,
-        stop_return=885.0,
-        log_every=10_000,
-        checkpoint_every=100_000,
-        dtype="bfloat16",
+    "car-racing": _CAR_RACING,
+    # the same through the eyes of runs of supervised.train, as docs/seeing.md makes them
+    "car-racing-vae": dataclasses.replace(
+        _CAR_RACING, transforms=("perceive:runs/car-vae", "stack:3", "repeat:6"), backbone="mlp", dtype="float32"
+    ),
+    "car-racing-maps": dataclasses.replace(
+        _CAR_RACING, transforms=("perceive:runs/car-maps", "resize:48:48", "stack:3", "repeat:6")
     ),
     "memory": _MEMORY,
     "no-memory": dataclasses.replace(_MEMORY, backbone="mlp"),

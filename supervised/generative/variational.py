@@ -302,7 +302,11 @@ PRESETS = {
     "beta": DenseConfig(beta=4.0),
     "conditional": DenseConfig(latent=8, conditional=True),
 }
-CONVOLUTIONAL_PRESETS = {"default": ConvolutionalConfig()}
+CONVOLUTIONAL_PRESETS = {
+    "default": ConvolutionalConfig(),
+    # CarRacing's frames, for whoever drives by their codes
+    "perception": ConvolutionalConfig(data="scenes:runs/tracks", width=16),
+}
 _MODELS: list[tuple[str, type[Config], Mapping[str, Config]]] = [
     ("vae", DenseConfig, PRESETS),
     ("conv-vae", ConvolutionalConfig, CONVOLUTIONAL_PRESETS),

@@ -191,15 +191,19 @@ def extended(images: Array, margin: int) -> Array:
 
 
 class ClassMap(nn.Module):
-    """A trained network as `supervised.perception` gives it: images in, the class of every pixel out."""
+    """A trained network as `supervised.perception` gives it: images in, the class of every pixel out, as its gray.
+
+    The classes' grays lie from 0 to 255, as far apart as they can: what acts on a map sees it as any gray image.
+    """
 
     def __init__(self, segmenter: Segmenter) -> None:
         super().__init__()
         self.segmenter = segmenter
 
     def forward(self, images: Tensor) -> Tensor:
-        """See `segment`."""
-        return torch.from_numpy(segment(self.segmenter, images.cpu().numpy()))
+        """Grays ``(n, height, width)`` uint8 of images, see `segment`."""
+        classes = segment(self.segmenter, images.cpu().numpy())
+        return torch.from_numpy(classes * np.uint8(255 // max(len(self.segmenter.classes) - 1, 1)))
 
 
 def perceive(config: Config, state: Mapping[str, Any]) -> ClassMap:
@@ -318,18 +322,23 @@ def draw_scenes(test: Segmented, told: Array, classes: Sequence[str], path: Path
         drawing.legend(marks, classes, loc="outside lower left", ncols=len(classes))
 
 
-_MODELS: list[tuple[str, type[Config]]] = [
-    ("pixel-classifier", PixelConfig),
-    ("sliding-window", WindowConfig),
-    ("fcn", FCNConfig),
-    ("unet", UNetConfig),
+UNET_PRESETS = {
+    "default": UNetConfig(),
+    # a narrow one for whoever drives by it, on tracks in their own colours
+    "perception": UNetConfig(data="scenes:runs/tracks", width=4, depth=2, epochs=4),
+}
+_MODELS: list[tuple[str, type[Config], Mapping[str, Config]]] = [
+    ("pixel-classifier", PixelConfig, {"default": PixelConfig()}),
+    ("sliding-window", WindowConfig, {"default": WindowConfig()}),
+    ("fcn", FCNConfig, {"default": FCNConfig()}),
+    ("unet", UNetConfig, UNET_PRESETS),
 ]
 ALGORITHMS = {
     name: Model(
-        *(kind, {"default": kind()}, train, Segmenter, "epochs", lambda config: config.epochs),
+        *(kind, presets, train, Segmenter, "epochs", lambda config: config.epochs),
         measures={"mean_iou": ".2%", "least_iou": ".2%", "pixel_accuracy": ".2%"},
         judge=judgement,
         perceive=perceive,
     )
-    for name, kind in _MODELS
+    for name, kind, presets in _MODELS
 }
