@@ -47,6 +47,7 @@ from tools.book import index
 from tools.results import (
     board_results,
     overview,
+    perception_results,
     results,
     supervised_results,
     training_curves,
@@ -431,6 +432,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "fast-style-settings": fast_style_settings,
     "style-options": options(style.Options),
     "transfer-results": transfer_results,
+    "perception-results": perception_results,
     "variational-settings": variational_settings,
     "adversarial-settings": adversarial_settings,
     "autoencoder-settings": autoencoder_settings,

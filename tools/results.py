@@ -215,6 +215,25 @@ def transfer_results() -> str:
     return markdown(("preset", "what it is", "epochs", "minutes", "accuracy", "95 %"), rows)
 
 
+def perception_results() -> str:
+    """How drivers of CarRacing do who see it as pixels, as codes, or as maps of classes: stored evaluations, seed 0."""
+    ways = {
+        "gray pixels": ("clone-bc-stack4-s0", "ppo-car-racing-s0"),
+        "codes of `conv-vae`": ("bc-vae-s0", "ppo-car-racing-vae-s0"),
+        "class maps of `unet`": ("bc-maps-s0", "ppo-car-racing-maps-s0"),
+    }
+    rows = []
+    for way, files in ways.items():
+        for path in (FOLDER / f"{name}.json" for name in files):
+            if path.exists():
+                one = json.loads(path.read_text())
+                trained, numbers = one["training"], map(rounded, (one["mean"], *one["ci95"], one["iqm"]))
+                laps, of = one["laps"], len(one["returns"])
+                name = f"`{one['algorithm']}`"
+                rows.append((way, name, rounded(trained["seconds"] / 60), *numbers, f"{laps} / {of}"))
+    return markdown(("sees", "learns by", "minutes", "mean", "95 % low", "high", "IQM", "laps"), rows)
+
+
 def zoo_agents() -> str:
     """The agents that come with Skidpad, and what each reached when it was exported."""
     rows = []

@@ -81,7 +81,7 @@ PRESETS = {
     "book": Config(batch_size=32, balance="book", mirror=False, patience=0),
     "frame": Config(**WHOLE, epochs=10, patience=0, validation=0.0),
     "stack4": Config(**STACKED, epochs=10, patience=0, validation=0.0),
-    # through the eyes of runs of supervised.train, as docs/seeing.md makes them
+    # through the eyes of runs of supervised.train, as docs/perception.md makes them
     "vae": Config(
         **{**STACKED, "transforms": ("perceive:runs/car-vae", "stack:4"), "early_dropout": 1.0},
         backbone="mlp",

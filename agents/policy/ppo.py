@@ -120,7 +120,7 @@ _CAR_RACING = Config(
 PRESETS = {
     "default": Config(),
     "car-racing": _CAR_RACING,
-    # the same through the eyes of runs of supervised.train, as docs/seeing.md makes them
+    # the same through the eyes of runs of supervised.train, as docs/perception.md makes them
     "car-racing-vae": dataclasses.replace(
         _CAR_RACING, transforms=("perceive:runs/car-vae", "stack:3", "repeat:6"), backbone="mlp", dtype="float32"
     ),

@@ -322,8 +322,10 @@ class Run:
             self._next_report = now + 0.1
             return
         rate = (step - self._first_step) / (now - self._started)
-        parts = [f"{step:,}/{self.total:,} {self.unit}", f"{rate:,.0f} {self.unit}/s"]
+        parts = [f"{step:,}/{self.total:,} {self.unit}"]
         if rate > 0:
+            slow = f"{1 / rate:,.0f} s/{self.unit.removesuffix('s')}"
+            parts.append(f"{rate:,.0f} {self.unit}/s" if rate >= 1 else slow)
             parts.append(f"{tqdm.format_interval((self.total - step) / rate)} left")
         if episode_return is not None:
             parts.append(f"return {episode_return:.1f}")

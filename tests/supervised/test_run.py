@@ -548,6 +548,10 @@ def test_plain_lines_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         "2,000/4,000 steps, 100 steps/s, 00:20 left, return 7.0",
         "3,000/4,000 steps, 100 steps/s, 00:10 left, return 7.0",
     ]
+    with create(tmp_path / "slow", progress=True, total=4) as run:
+        now += 25.0
+        run.progress(1)
+    assert capsys.readouterr().err.splitlines() == ["1/4 steps, 25 s/step, 01:15 left"]
 
 
 def test_calls_in_the_loop_are_cheap(tmp_path: Path) -> None:
