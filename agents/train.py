@@ -21,6 +21,7 @@ SMOKE_BUDGET = {
     "evaluate_every": 1_024,
     "evaluate_episodes": 2,
     "log_every": 100,
+    "threads": 1,
 }
 
 DOOR = TrainingDoor("python -m agents.train", "python -m agents.evaluate", REGISTRY, "env", SMOKE_BUDGET)

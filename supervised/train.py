@@ -4,7 +4,7 @@ from supervised.registry import REGISTRY
 from supervised.training.training_door import TrainingDoor
 
 #: the most that SKIDPAD_SMOKE leaves of each setting
-SMOKE_BUDGET = {"epochs": 1, "rows": 100, "resize": 16}
+SMOKE_BUDGET = {"epochs": 1, "rows": 100, "resize": 16, "threads": 1}
 
 DOOR = TrainingDoor("python -m supervised.train", "python -m supervised.evaluate", REGISTRY, "data", SMOKE_BUDGET)
 main = DOOR.main
