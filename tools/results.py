@@ -185,19 +185,20 @@ def supervised_results() -> str:
     for path in sorted(FOLDER.glob("supervised-*.json")):
         result = json.loads(path.read_text())
         name = result["algorithm"]
+        model = supervised_registry.find(name)
         match = re.fullmatch(rf"supervised-{re.escape(name)}-(.+)-s(\d+)", path.stem)
         assert match is not None, path
         preset, seed = match[1], int(match[2])
-        measures = supervised_registry.find(name).measures
-        figures = ", ".join(f"{one.replace('_', ' ')} {result[one]:{form}}" for one, form in measures.items())
+        figures = ", ".join(f"{one.replace('_', ' ')} {result[one]:{form}}" for one, form in model.measures.items())
         goal = SUPERVISED_GOALS.get((name, preset), "")
-        met = requirement(goal, {one: itemgetter(one) for one in measures}).check(result) if goal else None
+        met = requirement(goal, {one: itemgetter(one) for one in model.measures}).check(result) if goal else None
         command = f"`python -m supervised.train {name} --preset {preset}{f' --seed {seed}' if seed else ''}`"
         trained = result["training"]
-        budget = (trained["step"], rounded(trained["seconds"] / 60))
+        steps = f"{trained['step']} {model.unit if trained['step'] > 1 else model.unit.removesuffix('s')}"
+        budget = (steps, rounded(trained["seconds"] / 60))
         reached = {True: "yes", False: "no", None: ""}[met]
         rows.append((f"`{name}`", f"`{preset}`", result["protocol"], *budget, figures, goal, reached, command))
-    head = ("model", "preset", "judged on", "epochs", "minutes", "figures", "goal", "reached", "command")
+    head = ("model", "preset", "judged on", "training", "minutes", "figures", "goal", "reached", "command")
     return markdown(head, rows)
 
 
