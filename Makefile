@@ -9,7 +9,7 @@
 
 PYTHON ?= python3
 PIP_ARGS ?=
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 2 --dist worksteal
 BENCH ?= cart-pole maze dqn-cart-pole policy-cart-pole gradient-variance sac-pendulum car-racing \
     car-racing-parity car-racing-expert car-racing-return imitation atari mcts self-play supervised
 DEMO_TRAIN = dqn --preset book-ch8 --env skidpad/CartPole-v0 --seed 0 --run-dir runs/demo
