@@ -226,6 +226,8 @@ class Classifier(nn.Module):
         require(flat, "data", config.data, "this network sees images alone, use mlp")
         with seeded_modules(config.seed, "network"):
             self.network = config.network(shape, len(classes))
+        # colours last in the filters, too: of images in one colour they alone tell convolutions which way is meant
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.to(self.device)
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -133,7 +133,7 @@ def test_own_curve_of_dynamic_programming_is_logarithmic(tmp_path: Path, drawn: 
     assert drawn.figure.axes[0].get_xlabel() == "sweeps"
 
 
-@pytest.mark.parametrize("lines", [[], returns((1, None)), [{"step": 1, "loss": 0.5}], [{"step": 1, "delta": 0.0}]])
+@pytest.mark.parametrize("lines", [[], returns((1, None)), [{"step": 1, "q_value": 0.5}], [{"step": 1, "delta": 0.0}]])
 def test_nothing_to_draw_is_no_file(tmp_path: Path, lines: list[dict[str, Any]]) -> None:
     run = write_run(tmp_path / "run", lines)
     assert plots.draw_curve(run) is None
@@ -330,19 +330,19 @@ def test_door_says_where_the_file_is(
 
 
 def test_door_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = write_run(tmp_path / "run", [{"step": 1, "loss": 0.5, "q_value": 1.0, "null": None}])
+    run = write_run(tmp_path / "run", [{"step": 1, "critic_loss": 0.5, "q_value": 1.0, "null": None}])
     other = write_run(tmp_path / "other", returns((1, 1.0)))
     empty = tmp_path / "empty"
     empty.mkdir()
     assert f"{empty} is not a run and holds none" in failure(capsys, empty)
     assert "is not a run and holds none" in failure(capsys, tmp_path / "absent")
     assert "RUN" in failure(capsys) or "run" in failure(capsys)
-    assert "logged no 'lost'; did you mean loss?" in failure(capsys, run, "--metric", "lost")
-    assert "logged no 'reward'; known: loss, q_value" in failure(capsys, run, "--metric", "reward")
+    assert "logged no 'critic_lost'; did you mean critic_loss?" in failure(capsys, run, "--metric", "critic_lost")
+    assert "logged no 'reward'; known: critic_loss, q_value" in failure(capsys, run, "--metric", "reward")
     assert "choose a --metric" in failure(capsys, run)
     assert "end its name in .png or .svg" in failure(capsys, other, "--out", tmp_path / "a.pdf")
     assert "cannot write" in failure(capsys, other, "--out", run / "config.json" / "a.png")
-    assert "leave it out with --what values" in failure(capsys, run, "--what", "values", "--metric", "loss")
+    assert "leave it out with --what values" in failure(capsys, run, "--what", "values", "--metric", "critic_loss")
     assert "give one run, not 2" in failure(capsys, run, other, "--what", "progress")
     assert "holds no checkpoint yet" in failure(capsys, run, "--what", "values")
     assert "--what" in failure(capsys, run, "--what", "everything")

@@ -1,12 +1,13 @@
 """Epochs of the book's convolutional networks, against a plain PyTorch loop; and inference of a residual network.
 
 The plain loop is what tutorials of PyTorch write: a ``Dataset`` that makes one image a tensor, changes and scales it, a
-``DataLoader`` that shuffles and stacks them, the same network, Adam. Both sides have one thread, the same rows and
-batches; ours also in bfloat16, where the processor multiplies it. Inference is of ResNet-18 over photographs of 224
-pixels a side, batch normalization folded into the convolutions, against the same network as it is.
+``DataLoader`` that shuffles and stacks them, the network as the book prints it, Adam. Both sides have one thread, the
+same rows and batches; ours also in bfloat16, where the processor multiplies it. Inference is of ResNet-18 over
+photographs of 224 pixels a side, batch normalization folded into the convolutions, against the same network as it is.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -101,7 +102,7 @@ def plain(data: Split, network: Callable[..., nn.Module], batch: int, changed: b
     """An epoch of the plain loop."""
     images = Images(data, changed)
     loader = DataLoader(images, batch_size=batch, shuffle=True)
-    model = network(images[0][0].shape, 10)
+    model = as_printed(network(images[0][0].shape, 10))
     optimizer = torch.optim.Adam(model.parameters())
 
     def epoch() -> int:
@@ -114,6 +115,15 @@ def plain(data: Split, network: Callable[..., nn.Module], batch: int, changed: b
         return len(data.labels)
 
     return epoch
+
+
+def as_printed(network: nn.Module) -> nn.Module:
+    """The same function of images with its layers in the book's order, activations before pooling."""
+    layers = list(network.children())
+    for k, (pooling, activation) in enumerate(itertools.pairwise(list(layers))):
+        if isinstance(pooling, nn.MaxPool2d):
+            layers[k : k + 2] = activation, pooling
+    return nn.Sequential(*layers)
 
 
 def inference() -> Measurement:

@@ -67,7 +67,9 @@ def draw_scenes(
                 _outline(place, box, colour, linewidth=1.2)
                 frame = {"facecolor": colour, "linewidth": 0, "pad": 0.6}
                 text = f"{classes[label]} {score:.2f}"
-                place.text(box[0], box[1], text, color="white", fontsize=6, va="bottom", bbox=frame, clip_on=True)
+                above = box[1] > len(image) / 20  # there is room for it
+                where: dict[str, Any] = {"va": "bottom" if above else "top", "clip_on": True}
+                place.text(max(box[0], 0), max(box[1], 0), text, color="white", fontsize=6, bbox=frame, **where)
             place.set(xlim=(0, image.shape[1]), ylim=(image.shape[0], 0))  # whatever is told
         drawing.suptitle(f"{name}: white is there, coloured was told", x=0.02, ha="left", fontsize="medium")
 

@@ -59,6 +59,25 @@ def test_the_books_networks_have_the_books_sizes() -> None:
     assert shapes[-2:] == [(512,), (10,)] and (128, 2, 2) in shapes
 
 
+@pytest.mark.parametrize("network", [book.cnn, book.deep_cnn])
+def test_pooling_first_changes_nothing(network: Callable[..., torch.nn.Module]) -> None:
+    """The book has activations before pooling: the same logits, and the same gradients."""
+    ours = network((3, 32, 32), 10).eval()
+    layers = list(ours.children())
+    pools = [k for k, layer in enumerate(layers) if isinstance(layer, torch.nn.MaxPool2d)]
+    for k in pools:
+        layers[k : k + 2] = layers[k + 1], layers[k]
+    assert pools
+    images, found = torch.randn(2, 3, 32, 32), []
+    for one in (ours, torch.nn.Sequential(*layers)):
+        ours.zero_grad()
+        logits = one(images)
+        logits.square().sum().backward()
+        found.append([logits, *(weights.grad for weights in ours.parameters())])
+    for left, right in zip(*found, strict=True):
+        torch.testing.assert_close(left, right)
+
+
 @pytest.mark.parametrize("shape", [(5,), (6, 4), (6, 4, 3)])
 def test_inputs_come_scaled_with_colours_in_front(shape: tuple[int, ...]) -> None:
     inputs = RNG.integers(256, size=(50, *shape)).astype(np.uint8 if len(shape) > 1 else np.float32)
