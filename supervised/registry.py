@@ -19,10 +19,29 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "gradient-boosting": (CLASSIC, "trees one after the other, each on what is left"),
     "capsules": ("supervised.vision.capsules", "capsule network: vectors that votes agree on"),
     "fast-style": ("supervised.vision.fast_style", "network that paints pictures in the style of one"),
+    **{
+        f"densenet{n}": (CLASSIFICATION, f"DenseNet of {n} layers: each sees all before it")
+        for n in (121, 161, 169, 201)
+    },
+    "densenet40": (CLASSIFICATION, "DenseNet of 40 layers, for small images"),
+    "densenet40_b": (CLASSIFICATION, "DenseNet of 40 layers, each narrowed first, for small images"),
+    "densenet40_c": (CLASSIFICATION, "DenseNet of 40 layers, half the channels after each block, for small images"),
+    "densenet100_bc": (CLASSIFICATION, "DenseNet of 100 layers with both, for small images"),
+    "googlenet": (CLASSIFICATION, "the first Inception network, with classifiers in the middle"),
+    "inception_v2": (CLASSIFICATION, "Inception with batch normalization, 3 x 3 twice for 5 x 5"),
+    "inception_v3": (CLASSIFICATION, "Inception with filters of 1 x 7 and 7 x 1"),
+    "inception_v4": (CLASSIFICATION, "Inception, deeper and more regular"),
+    "inception_resnet_v2": (CLASSIFICATION, "Inception blocks with shortcuts"),
+    "mobilenet_v1": (CLASSIFICATION, "MobileNet v1: depthwise separable convolutions, for small machines"),
     "mobilenet_v2": (CLASSIFICATION, "MobileNet v2: inverted residuals, for small machines"),
+    **{
+        f"preact_resnet{n}": (CLASSIFICATION, f"residual network of {n} layers, version 2: activations first")
+        for n in (18, 34, 50, 101, 152)
+    },
     **{f"resnet{n}": (CLASSIFICATION, f"residual network of {n} layers") for n in (18, 34, 50, 101, 152)},
     **{f"vgg{n}": (CLASSIFICATION, f"VGG of {n} layers") for n in (11, 13, 16, 19)},
     **{f"vgg{n}_bn": (CLASSIFICATION, f"VGG of {n} layers with batch normalization") for n in (11, 13, 16, 19)},
+    "xception": (CLASSIFICATION, "Xception: depthwise separable convolutions with shortcuts"),
     "autoencoder": ("supervised.generative.autoencoder", "images through few numbers and back; or noise taken away"),
     "vae": (VARIATIONAL, "variational autoencoder, the book's; also conditional, or with beta"),
     "conv-vae": (VARIATIONAL, "convolutional variational autoencoder, for larger and coloured images"),

@@ -44,6 +44,7 @@ from supervised.vision.detection import two_stage, yolo
 from tools import plot
 from tools.bench.__main__ import BENCHES
 from tools.book import index
+from tools.networks import architectures
 from tools.results import (
     board_results,
     overview,
@@ -428,6 +429,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "classification-settings": classification_settings,
     "segmentation-settings": segmentation_settings,
     "network-settings": network_settings,
+    "networks": architectures,
     "capsule-settings": capsule_settings,
     "fast-style-settings": fast_style_settings,
     "style-options": options(style.Options),

@@ -47,7 +47,7 @@ OPTIMIZERS: dict[str, Callable[[Any, "Config"], torch.optim.Optimizer]] = {
         weights, config.learning_rate, weight_decay=config.weight_decay, foreach=True
     ),
 }
-SCALES = ("standardized", "imagenet", "unit", "bytes")
+SCALES = ("standardized", "imagenet", "centred", "unit", "bytes")
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Config(Settings):
     validation: float = 0.0
     """Share of them held out, to log how well those are told; 0: none."""
     inputs: str = "standardized"
-    """Images as "bytes" (0 to 255), "unit" (0 to 1), or "imagenet" (in three colours, by the means and deviations of
-    ImageNet's); or all inputs "standardized" (mean 0, variance 1 a colour)."""
+    """Images as "bytes" (0 to 255), "unit" (0 to 1), "centred" (-1 to 1), or "imagenet" (in three colours, by the means
+    and deviations of ImageNet's); or all inputs "standardized" (mean 0, variance 1 a colour)."""
     resize: int = 0
     """Pixels of the shorter side that images are enlarged or reduced to; 0: as they are."""
     augmentation: str = "none"
@@ -188,6 +188,8 @@ class Inputs(nn.Module):
             mean, std = standards(inputs)
         elif scale == "unit":
             std = 255 * std
+        elif scale == "centred":
+            mean, std = 127.5 + mean, 127.5 * std
         elif scale == "imagenet":  # gray images become three equal colours
             mean, std = 255 * np.array(IMAGENET_MEAN), 255 * np.array(IMAGENET_STD)
         shape = (-1, 1, 1) if self._image else (-1,)
@@ -337,7 +339,7 @@ def learn(classifier: Classifier, optimizer: torch.optim.Optimizer, data: Split,
             inputs = data.inputs[batch]
             labels = torch.from_numpy(data.labels[batch]).to(classifier.device)
             logits = classifier(torch.from_numpy(augment(inputs, changes, rng) if inputs.ndim > 2 else inputs))
-            loss = F.cross_entropy(logits, labels)
+            loss = F.cross_entropy(logits, labels) + networks.auxiliary_loss(classifier.network, labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

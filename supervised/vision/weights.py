@@ -1,5 +1,6 @@
 """Weights to start from: published ones, files of torchvision and others with a state dict of PyTorch, and our own."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +10,24 @@ from torch import nn
 from supervised.data.sources import FILES, locate
 from supervised.training.errors import CorruptFile, UserError
 from supervised.training.run import read_state
-from supervised.vision.networks import head
+from supervised.vision import keras_weights
+from supervised.vision.networks import AUXILIARY, head
 
 #: of ImageNet's colours, from 0 to 1: what torchvision's networks have seen was scaled by them
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+#: torchvision's files of DenseNet are older than its names: norm.1 for norm1
+OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])(?=\.)")
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The state dict of a ``.pth`` file; nothing that it holds is run.
+    """The state dict of a ``.pth`` file, or of Keras' ``.h5`` of a VGG; nothing that it holds is run.
 
     Raises:
         UserError: there is no such file, or it is not weights alone.
         CorruptFile: it is damaged.
     """
+    if path.suffix == ".h5":
+        return keras_weights.read(path, IMAGENET_STD, IMAGENET_MEAN)
     try:
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
@@ -62,18 +68,25 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
 
 def transfer(network: nn.Module, name: str) -> None:
-    """Give a network the weights that `find_weights` finds, but for the last layer, which stays new.
+    """Give a network the weights that `find_weights` finds, but for what tells classes, which stays new.
+
+    That is the last layer, and in the middle of some networks further classifiers.
 
     Raises:
         UserError: as `find_weights` and `load_weights`.
     """
-    prefix, last = head(network)
-    new = {f"{prefix}.{key}": one for key, one in last.state_dict().items()}
-    fill(network, {**find_weights(name), **new}, name)
+    last, _ = head(network)
+
+    def part(weights: dict[str, torch.Tensor], wanted: bool) -> dict[str, torch.Tensor]:
+        """Those that tell classes, or all others."""
+        return {key: one for key, one in weights.items() if key.startswith((f"{last}.", *AUXILIARY)) == wanted}
+
+    fill(network, {**part(find_weights(name), False), **part(network.state_dict(), True)}, name)
 
 
 def fill(network: nn.Module, given: dict[str, torch.Tensor], path: str) -> None:
     """Give a network a state dict, strictly; see `load_weights`."""
+    given = {OLD_NAME.sub(r"\1\2", name): tensor for name, tensor in given.items()}
     wanted = network.state_dict()
     for name, tensor in wanted.items():
         if name not in given and not name.endswith("num_batches_tracked"):  # old files do not count batches

@@ -10,7 +10,7 @@ STYLE = "supervised/vision/style_transfer.py"
 DETECTION = "supervised/vision/detection"
 EXTRACT, TUNE = f"{TRAIN} mobilenet_v2 --preset extract", f"{TRAIN} mobilenet_v2 --preset fine-tune"
 YOLO = f"{TRAIN} tiny-yolo"
-ARCHITECTURES = "more architectures"
+NETWORKS = "supervised/vision/networks"
 
 
 def separable() -> str:
@@ -93,8 +93,7 @@ ITEMS: Sections[Item] = {
         Item(
             "figure",
             "three residual blocks",
-            ("supervised/vision/networks/resnet.py:Basic", "supervised/vision/networks/resnet.py:Bottleneck"),
-            "the first two, not the one with activations first",
+            (f"{NETWORKS}/resnet.py:Basic", f"{NETWORKS}/resnet.py:Bottleneck", f"{NETWORKS}/preact_resnet.py:Block"),
         ),
         Item(
             "table",
@@ -104,8 +103,13 @@ ITEMS: Sections[Item] = {
         ),
     ],
     "Inception networks": [
-        Item("figure", "block of version 1: four paths", f"{TRAIN} googlenet", part=ARCHITECTURES),
-        Item("figure", "block A of versions 2 and 3", f"{TRAIN} inception_v3", part=ARCHITECTURES),
+        Item(
+            "figure",
+            "block of version 1: four paths",
+            f"{TRAIN} googlenet",
+            "its 5 x 5 filters are of 3 x 3, as in torchvision",
+        ),
+        Item("figure", "block A of versions 2 and 3", f"{TRAIN} inception_v2"),
         Item(
             "example",
             "1 x 3 and 3 x 1 in place of 3 x 3",
@@ -113,10 +117,10 @@ ITEMS: Sections[Item] = {
             shares((3, 3), (1, 3), (3, 1)),
             book="33% fewer weights",
         ),
-        Item("figure", "3 x 3 in two parts", f"{TRAIN} inception_v3", part=ARCHITECTURES),
-        Item("figure", "block B: 1 x n and n x 1 in a row", f"{TRAIN} inception_v3", part=ARCHITECTURES),
-        Item("figure", "block C: both side by side", f"{TRAIN} inception_v3", part=ARCHITECTURES),
-        Item("figure", "a block with a shortcut, of Inception-ResNet", "", part=ARCHITECTURES),
+        Item("figure", "3 x 3 in two parts", f"{NETWORKS}/inception.py:block_c"),
+        Item("figure", "block B: 1 x n and n x 1 in a row", f"{TRAIN} inception_v3"),
+        Item("figure", "block C: both side by side", f"{TRAIN} inception_v3"),
+        Item("figure", "a block with a shortcut, of Inception-ResNet", f"{TRAIN} inception_resnet_v2"),
     ],
     "Xception and MobileNets": [
         Item("figure", "a depthwise separable convolution", "supervised/vision/networks/mobilenet.py"),
@@ -127,11 +131,11 @@ ITEMS: Sections[Item] = {
             separable,
             book="288 and 41",
         ),
-        Item("claim", "Xception", f"{TRAIN} xception", part=ARCHITECTURES),
-        Item("claim", "MobileNets", f"{TRAIN} mobilenet_v2", "version 2"),
+        Item("claim", "Xception", f"{TRAIN} xception"),
+        Item("claim", "MobileNets", [f"{TRAIN} mobilenet_{v}" for v in ("v1", "v2")]),
     ],
     "DenseNets": [
-        Item("figure", "a dense block", f"{TRAIN} densenet121", part=ARCHITECTURES),
+        Item("figure", "a dense block", f"{TRAIN} densenet121"),
     ],
     "Capsule networks": [
         Item("figure", "a face, and its parts in disorder", "python -m supervised.figures picasso", picture("picasso")),

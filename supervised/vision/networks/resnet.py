@@ -6,6 +6,17 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from supervised.vision.networks.layers import he_normal
+
+#: layers with weights -> whether blocks are bottlenecks, and how many there are in each stage
+DEPTHS = {
+    18: (False, (2, 2, 2, 2)),
+    34: (False, (3, 4, 6, 3)),
+    50: (True, (3, 4, 6, 3)),
+    101: (True, (3, 4, 23, 3)),
+    152: (True, (3, 8, 36, 3)),
+}
+
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     """As large as its input, but for the stride."""
@@ -85,9 +96,7 @@ class ResNet(nn.Module):
             stages.append(nn.Sequential(*blocks))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.feature_dim, self.fc = inputs, nn.Linear(inputs, classes)
-        for module in self.modules():  # He et al. 2015
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        he_normal(self)
 
     def features(self, images: Tensor) -> Tensor:
         """Features ``(batch, feature_dim)``."""
@@ -99,12 +108,6 @@ class ResNet(nn.Module):
 
 
 NETWORKS: dict[str, Callable[[int, int, bool], nn.Module]] = {
-    f"resnet{layers}": partial(ResNet, block, counts)
-    for layers, block, counts in (
-        (18, Basic, (2, 2, 2, 2)),
-        (34, Basic, (3, 4, 6, 3)),
-        (50, Bottleneck, (3, 4, 6, 3)),
-        (101, Bottleneck, (3, 4, 23, 3)),
-        (152, Bottleneck, (3, 8, 36, 3)),
-    )
+    f"resnet{layers}": partial(ResNet, Bottleneck if bottleneck else Basic, counts)
+    for layers, (bottleneck, counts) in DEPTHS.items()
 }

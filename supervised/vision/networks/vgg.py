@@ -5,6 +5,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from supervised.vision.networks.layers import he_normal
+
 #: convolutions of each of the five stages, by the number of layers with weights (columns A, B, D and E of the paper)
 STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)
@@ -34,10 +36,7 @@ class VGG(nn.Module):
         large += [nn.Linear(4096, 4096), nn.ReLU(inplace=True), nn.Dropout(0.5)]
         self.feature_dim = 512 if small else 4096
         self.classifier = nn.Sequential(*([] if small else large), nn.Linear(self.feature_dim, classes))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        he_normal(self)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classifier(self.avgpool(self.features(images)).flatten(1))

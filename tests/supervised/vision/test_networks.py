@@ -1,6 +1,7 @@
 """Architectures: sizes as published, torchvision's names, and official weights that tell a cat from a cup."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +12,30 @@ from torch.nn import functional as F
 
 from supervised.data.sources import is_here, locate
 from supervised.training.errors import CorruptFile, UserError
-from supervised.vision.networks import NETWORKS, build
+from supervised.vision.networks import NETWORKS, SMALL, auxiliary_loss, build, head, headless
+from supervised.vision.networks.densenet import DenseLayer
+from supervised.vision.networks.layers import Mixed
+from supervised.vision.networks.preact_resnet import Block
 from supervised.vision.weights import load_weights, read_weights
 
-#: weights for 1,000 classes, as torchvision's documentation states them
+#: weights for 1,000 classes, as torchvision's documentation states them, or Keras' (`xception`, `mobilenet_v1`), timm's
+#: (`preact_resnet50` and deeper), or the published files of inception_v2 (which has biases besides), v4 and of
+#: Inception-ResNet
 PUBLISHED = {
+    "densenet121": 7_978_856,
+    "densenet161": 28_681_000,
+    "densenet169": 14_149_480,
+    "densenet201": 20_013_928,
+    "googlenet": 13_004_888,
+    "inception_v2": 11_295_240 - 10_016,
+    "inception_v3": 27_161_264,
+    "inception_v4": 42_679_816,
+    "inception_resnet_v2": 55_843_464,
+    "mobilenet_v1": 4_231_976,
+    "preact_resnet50": 25_549_352,
+    "preact_resnet101": 44_541_480,
+    "preact_resnet152": 60_185_128,
+    "xception": 22_855_952,
     "mobilenet_v2": 3_504_872,
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
@@ -61,6 +81,45 @@ NAMES: dict[str, dict[str, tuple[int, ...]]] = {
         "features.1.running_mean": (64,),
         "features.25.weight": (512, 512, 3, 3),
     },
+    "googlenet": {
+        "conv1.conv.weight": (64, 3, 7, 7),
+        "conv3.bn.running_var": (192,),
+        "inception3a.branch1.conv.weight": (64, 192, 1, 1),
+        "inception4b.branch2.1.conv.weight": (224, 112, 3, 3),
+        "inception4b.branch3.1.conv.weight": (64, 24, 3, 3),
+        "inception5b.branch4.1.bn.bias": (128,),
+        "aux1.conv.conv.weight": (128, 512, 1, 1),
+        "aux2.fc1.weight": (1024, 2048),
+        "aux2.fc2.weight": (1000, 1024),
+        "fc.weight": (1000, 1024),
+    },
+    "inception_v3": {
+        "Conv2d_1a_3x3.conv.weight": (32, 3, 3, 3),
+        "Conv2d_3b_1x1.bn.weight": (80,),
+        "Mixed_5b.branch5x5_2.conv.weight": (64, 48, 5, 5),
+        "Mixed_5d.branch3x3dbl_3.bn.running_mean": (96,),
+        "Mixed_6a.branch3x3.conv.weight": (384, 288, 3, 3),
+        "Mixed_6c.branch7x7_2.conv.weight": (160, 160, 1, 7),
+        "Mixed_6e.branch7x7dbl_5.conv.weight": (192, 192, 1, 7),
+        "Mixed_6e.branch7x7dbl_4.conv.weight": (192, 192, 7, 1),
+        "AuxLogits.conv1.conv.weight": (768, 128, 5, 5),
+        "AuxLogits.fc.weight": (1000, 768),
+        "Mixed_7a.branch7x7x3_3.conv.weight": (192, 192, 7, 1),
+        "Mixed_7b.branch3x3_2a.conv.weight": (384, 384, 1, 3),
+        "Mixed_7c.branch3x3dbl_3b.conv.weight": (384, 384, 3, 1),
+        "Mixed_7c.branch_pool.conv.weight": (192, 2048, 1, 1),
+        "fc.weight": (1000, 2048),
+    },
+    "densenet121": {
+        "features.conv0.weight": (64, 3, 7, 7),
+        "features.denseblock1.denselayer1.norm1.weight": (64,),
+        "features.denseblock3.denselayer24.conv1.weight": (128, 992, 1, 1),
+        "features.denseblock4.denselayer16.conv2.weight": (32, 128, 3, 3),
+        "features.transition2.norm.running_var": (512,),
+        "features.transition3.conv.weight": (512, 1024, 1, 1),
+        "features.norm5.bias": (1024,),
+        "classifier.weight": (1000, 1024),
+    },
     "mobilenet_v2": {
         "features.0.0.weight": (32, 3, 3, 3),
         "features.1.conv.0.0.weight": (32, 1, 3, 3),
@@ -84,7 +143,7 @@ def plain() -> Callable[[str], nn.Module]:
     return make
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("name", list(PUBLISHED))
 def test_sizes_are_as_published(name: str, plain: Callable[[str], nn.Module]) -> None:
     assert sum(parameter.numel() for parameter in plain(name).parameters()) == PUBLISHED[name]
 
@@ -94,6 +153,94 @@ def test_weights_have_torchvisions_names(name: str, plain: Callable[[str], nn.Mo
     state = plain(name).state_dict()
     for key, shape in NAMES[name].items():
         assert tuple(state[key].shape) == shape
+
+
+def test_sizes_of_the_papers_networks_for_cifar() -> None:
+    """Huang et al. 2017, table 2, millions; fewer with "C"."""
+    sizes = {}
+    for name in ("densenet40", "densenet100_bc", "densenet40_c"):
+        sizes[name] = sum(one.numel() for one in build(name, 3, 10, 32).parameters()) / 1e6
+    assert round(sizes["densenet40"], 1) == 1.0 and round(sizes["densenet100_bc"], 1) == 0.8
+    assert sizes["densenet40_c"] < sizes["densenet40"]
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_every_network_has_a_head_over_its_features(name: str) -> None:
+    """With shapes alone, for images of 32 and of 96 pixels a side."""
+    for side in (32, 96):
+        with torch.device("meta"):
+            network = NETWORKS[name](1, 7, side < SMALL).eval()
+            images = torch.zeros(2, 1, side, side)
+            assert network(images).shape == (2, 7) and network.feature_dim == head(network)[1].in_features
+            assert network(images).shape == (2, 7) and headless(network) == network.feature_dim
+            assert network.train()(images).shape == (2, network.feature_dim)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_layers_below_learn_from_classifiers_in_the_middle(name: str) -> None:
+    side = 107 if name == "googlenet" else 299
+    network = build(name, 3, 5, side)
+    images, labels = torch.randn(2, 3, side, side), torch.tensor([0, 3])
+    network.eval()(images)
+    assert auxiliary_loss(network, labels) == 0
+    network.train()(images)
+    logits = network.auxiliary
+    assert [one.shape for one in logits] == [(2, 5)] * (2 if name == "googlenet" else 1)  # type: ignore[union-attr]
+    weight = {"googlenet": 0.3, "inception_v3": 0.4}[name]
+    wanted = sum(weight * F.cross_entropy(one, labels) for one in logits)  # type: ignore[union-attr]
+    loss = auxiliary_loss(network, labels)
+    torch.testing.assert_close(loss, wanted)
+    loss.backward()
+    above, below = head(network)[1].weight, next(network.parameters())
+    assert above.grad is None and below.grad is not None and below.grad.abs().sum() > 0
+    assert auxiliary_loss(build("resnet18", 3, 5, 32).train(), labels) == 0
+
+
+def test_paths_side_by_side() -> None:
+    """Written as the papers draw them: names, shapes, pooling, and what comes from where."""
+    mixed = Mixed(4, {"one": "1x1:2", "two": "1x1:3 1x3:5/2", "pool": "max/2", "fork": "avg 1x1:2 1x3:1+3x1:6"})
+    shapes = {name: tuple(one.shape) for name, one in mixed.state_dict().items() if name.endswith("conv.weight")}
+    assert shapes == {
+        "one.conv.weight": (2, 4, 1, 1),
+        "two_1.conv.weight": (3, 4, 1, 1),
+        "two_2.conv.weight": (5, 3, 1, 3),
+        "fork_1.conv.weight": (2, 4, 1, 1),
+        "fork_2a.conv.weight": (1, 2, 1, 3),
+        "fork_2b.conv.weight": (6, 2, 3, 1),
+    }
+    assert mixed.outputs == 2 + 5 + 4 + 7
+    images = torch.randn(2, 4, 7, 7)
+    shrunk = Mixed(4, {"a": "3x3:3/2", "b": "max/2"}).eval()
+    found = shrunk(images)
+    assert found.shape == (2, 7, 3, 3)
+    torch.testing.assert_close(found[:, 3:], F.max_pool2d(images, 3, 2))
+    torch.testing.assert_close(found[:, :3], shrunk.a(images))  # type: ignore[operator]
+    assert Mixed(4, {"a": "3x3:3/2", "b": "max/2"}, padded=True)(images).shape == (2, 7, 4, 4)
+    along = Mixed(4, {"a": "1x1:3 3x3:2", "b": "avg 1x1:1"}).eval()
+    found = along(images)
+    torch.testing.assert_close(found[:, :2], along.a_2(along.a_1(images)))  # type: ignore[operator]
+    torch.testing.assert_close(found[:, 2:], along.b(F.avg_pool2d(images, 3, 1, 1)))  # type: ignore[operator]
+
+
+def test_dense_layers_see_all_before_them() -> None:
+    """Plain and narrowed; what they add stands behind what they saw."""
+    for narrowed in (False, True):
+        layer = DenseLayer(4, 3, narrowed).eval()
+        images = torch.randn(2, 4, 5, 5)
+        found = layer(images)
+        assert found.shape == (2, 7, 5, 5) and torch.equal(found[:, :4], images)
+    kept = [build(name, 3, 10, 32).features.transition1.conv.weight.shape[:2]  # type: ignore[union-attr]
+            for name in ("densenet40", "densenet40_c")]  # fmt: skip
+    assert kept == [(160, 160), (80, 160)]
+
+
+def test_preactivated_blocks_leave_the_way_free() -> None:
+    """Where convolutions give nothing, a block gives what it is given."""
+    block = Block(4, ((1, 2, 1), (3, 2, 1), (1, 4, 1))).eval()
+    torch.nn.init.zeros_(block.conv3.weight)  # type: ignore[arg-type]
+    images = torch.randn(2, 4, 6, 6)
+    assert torch.equal(block(images), images)  # version 1 would have cut what is below 0
+    assert Block(4, ((3, 6, 2), (3, 6, 1)))(images).shape == (2, 6, 3, 3)
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "resnet50", "vgg11_bn"])
@@ -108,6 +255,8 @@ def test_small_images_are_not_shrunk_away(name: str) -> None:
 def test_unknown_networks_are_named() -> None:
     with pytest.raises(UserError, match="unknown network 'resnet19'; did you mean resnet18"):
         build("resnet19", 3, 10, 224)
+    with pytest.raises(UserError, match="images of 8 pixels a side are too small for inception_v3: resize them"):
+        build("inception_v3", 3, 10, 8)
 
 
 def photograph(name: str) -> torch.Tensor:
@@ -144,6 +293,10 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     load_weights(network, save(good))
     old = {name: tensor for name, tensor in good.items() if not name.endswith("num_batches_tracked")}
     load_weights(network, save(old))
+    dense = build("densenet40_b", 3, 10, 32)
+    names = {re.sub(r"(norm|conv)([12])\.", r"\1.\2.", name): one for name, one in dense.state_dict().items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in names  # as torchvision's files have them
+    load_weights(dense, save(names))
     with pytest.raises(UserError, match="weights.pth has no conv1.weight: its weights are of another architecture"):
         load_weights(network, save(build("vgg11", 3, 10, 32).state_dict()))
     with pytest.raises(UserError, match=r"fc.weight is \(5, 512\) in .*, \(10, 512\) here"):

@@ -162,7 +162,7 @@ def test_mistakes_are_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    torch.save(build("vgg11", 3, 5, 8).state_dict(), tmp_path / "vgg.pth")
+    torch.save(build("vgg11", 3, 5, 32).state_dict(), tmp_path / "vgg.pth")
     arguments = [str(file) if one == "FILE" else one for one in arguments]
     resize = [] if "--resize" in arguments else ["--resize", "66"]  # a first layer of 7 x 7
     arguments = ["resnet18", "--data", "squares", "--batch-size", "20", *resize, *arguments]
