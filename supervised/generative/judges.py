@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from supervised.data import load
 from supervised.training.doors import SMOKE
 from supervised.vision import classification, networks
+from supervised.vision.classifier import MLPConfig
 
 Array = NDArray[Any]
 
@@ -24,7 +25,7 @@ class Judge:
     """
 
     def __init__(self, data: str) -> None:
-        config = classification.MLPConfig(data=data, epochs=1 if SMOKE else 5)
+        config = MLPConfig(data=data, epochs=1 if SMOKE else 5)
         with torch.inference_mode(False), torch.enable_grad():
             classifier = classification.train(config)
         self.accuracy = classification.judge(classifier, load(data).test)["accuracy"]

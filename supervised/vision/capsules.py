@@ -33,7 +33,7 @@ from supervised.training.errors import UserError, require, suggest
 from supervised.training.plots import figure
 from supervised.training.run import Run
 from supervised.training.seeding import generators, seeded_modules, set_threads
-from supervised.vision.classification import Inputs
+from supervised.vision.classifier import Inputs
 from supervised.vision.pictures import grid
 
 Array = NDArray[Any]

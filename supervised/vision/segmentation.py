@@ -26,7 +26,7 @@ from supervised.training.plots import figure
 from supervised.training.precision import autocast
 from supervised.training.run import Run
 from supervised.training.seeding import generators, seeded_modules, set_threads
-from supervised.vision.classification import Inputs
+from supervised.vision.classifier import Inputs
 from supervised.vision.networks.segmentation import FCN, PixelClassifier, UNet, WindowClassifier
 
 Array = NDArray[Any]

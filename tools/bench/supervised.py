@@ -22,7 +22,8 @@ from supervised.data import Split
 from supervised.training.precision import multiplies_bfloat16
 from supervised.training.seeding import set_threads
 from supervised.vision import book, networks
-from supervised.vision.classification import ALGORITHMS, OPTIMIZERS, Classifier, Config, learn
+from supervised.vision.classification import ALGORITHMS, learn
+from supervised.vision.classifier import OPTIMIZERS, Classifier, Config
 from supervised.vision.inference import folded
 from tools.bench.measurement import SMOKE, Measurement, rates
 

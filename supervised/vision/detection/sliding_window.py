@@ -48,7 +48,7 @@ def sliding_window(
     """What a classifier sees in the windows of an image ``(height, width)`` or ``(height, width, 3)`` uint8.
 
     Args:
-        probabilities: ``(n, *window) -> (n, classes)``, such as `supervised.vision.classification.Classifier`'s.
+        probabilities: ``(n, *window) -> (n, classes)``, such as `supervised.vision.classifier.Classifier`'s.
         window: height and width of what it sees, px.
         stride: from a window to the next one, px of the image at its scale.
         shrink: of an image of the pyramid to the next one.

@@ -19,7 +19,7 @@ from supervised.training.configuration import to_json
 from supervised.training.errors import UserError
 from supervised.training.run import Interrupted, Run
 from supervised.vision import book, classification
-from supervised.vision.classification import Classifier, CNNConfig, DeepCNNConfig, Inputs, MLPConfig, NetworkConfig
+from supervised.vision.classifier import Classifier, CNNConfig, Config, DeepCNNConfig, Inputs, MLPConfig, NetworkConfig
 from supervised.vision.networks import NETWORKS
 from supervised.vision.pictures import draw
 
@@ -250,6 +250,6 @@ def test_pictures_of_what_was_learnt(tmp_path: Path, stripes: DataSet) -> None:
 
 def test_a_network_asked_for_by_the_base_alone() -> None:
     with pytest.raises(NotImplementedError):
-        classification.Config().network((1, 2, 2), 2)
+        Config().network((1, 2, 2), 2)
     with pytest.raises(UserError, match="unknown inputs 'byte'; did you mean bytes"):
-        classification.Config(inputs="byte")
+        Config(inputs="byte")

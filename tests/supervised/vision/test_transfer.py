@@ -18,7 +18,8 @@ from supervised.training.configuration import to_json
 from supervised.training.errors import UserError
 from supervised.training.run import Interrupted, Run
 from supervised.vision import classification
-from supervised.vision.classification import Inputs, NetworkConfig, balanced
+from supervised.vision.classification import balanced
+from supervised.vision.classifier import Inputs, NetworkConfig, last_layer
 from supervised.vision.networks import build, head
 
 #: a file's network has five classes, the data two
@@ -64,7 +65,7 @@ def test_features_seen_once_are_what_the_network_makes_of_images(squares: DataSe
     classifier = classification.train(dataclasses.replace(SMALL, weights=str(file), frozen=True, epochs=1))
     features = classifier.features(squares.test.inputs)
     assert features.shape == (20, 512)
-    alone = classification.last_layer(classifier)
+    alone = last_layer(classifier)
     np.testing.assert_allclose(
         alone.probabilities(features), classifier.probabilities(squares.test.inputs), rtol=1e-5, atol=1e-6
     )
