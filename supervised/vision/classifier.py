@@ -131,8 +131,8 @@ class NetworkConfig(Config):
     architecture: str = "resnet18"
     """The network, a name in `supervised.vision.networks`."""
     weights: str = ""
-    """Weights to begin with, but for the last layer: a .pth file, one of `supervised.data.sources`, or a run's folder;
-    none: all are new."""
+    """Weights to begin with, but for the last layer: a .pth file, Keras' .h5 of a VGG, one of `supervised.data.sources`,
+    or a run's folder; none: all are new."""
     frozen: bool = False
     """Only the last layer learns; the others stay as the weights are, and see every image once."""
 
@@ -161,7 +161,7 @@ class Inputs(nn.Module):
 
     Args:
         inputs: what is learnt from ``(n, *input)``; mean and deviation are theirs, and are saved with the weights.
-        scale: one of `SCALES`; only images are "bytes", "unit" or "imagenet".
+        scale: one of `SCALES`; only images are "bytes", "unit", "centred" or "imagenet".
         side: of images, see `Config.resize`.
     """
 
