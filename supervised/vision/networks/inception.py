@@ -109,7 +109,8 @@ class InceptionV3(nn.Module):
             classifier in the middle, which in training also sees nothing of others below 299 pixels.
 
     Attributes:
-        auxiliary: logits ``(batch, classes)`` of the classifier in the middle, of the latest pass in training.
+        auxiliary: logits ``(batch, classes)`` of the classifier in the middle, of the latest pass in training, until
+            `supervised.vision.networks.auxiliary_loss` takes them.
         auxiliary_weight: of its loss.
     """
 
@@ -140,9 +141,8 @@ class InceptionV3(nn.Module):
         found = self.maxpool2(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(found)))
         found = self.Mixed_6a(self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(found))))
         found = self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(found))))
-        if (
-            self.training and self.AuxLogits is not None and min(found.shape[2:]) >= 17
-        ):  # as images of 299 pixels have it
+        # of images of 299 pixels 17 a side are left, and the middle's pooling and 5 x 5 filters need them all
+        if self.training and self.AuxLogits is not None and min(found.shape[2:]) >= 17:
             self.auxiliary = [self.AuxLogits(found)]
         found = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(found)))
         return self.fc(self.dropout(found.mean((2, 3))))
