@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from supervised.classic import pictures as classic
 from supervised.data import load
-from supervised.scratch import filters, pose
+from supervised.scratch import filters, pose, recurrent
 from supervised.scratch.activations import ACTIVATIONS, approximate, boxcar
 from supervised.scratch.boltzmann import DBN
 from supervised.scratch.k_means import k_means
@@ -276,6 +276,34 @@ def forgers(drawing: Figure, rng: np.random.Generator) -> None:
     by_logit.legend()
 
 
+def counting(drawing: Figure, rng: np.random.Generator) -> None:
+    """A recurrent network of two weights learns to count ones: in ten steps, and in 41, with and without clipping."""
+    row = drawing.subplots(1, 4)
+    longer = {"learning_rate": recurrent.EXPLODING}
+    cases: dict[str, tuple[Array, dict[str, Any]]] = {
+        "ten steps": (recurrent.SHORT, {}),
+        "41 steps: explodes": (recurrent.LONG, longer),
+        "41 steps, gradients up to 10": (recurrent.LONG, {**longer, "clip": 10.0, "epochs": 2_000}),
+    }
+    for axes, (name, (inputs, options)) in zip(row, cases.items(), strict=False):
+        found = recurrent.count_ones(inputs, inputs.sum(1), **options)
+        axes.set_title(name, loc="left", fontsize="medium")
+        axes.plot(found.inputs_weights, color=COLOURS[0], label="U")
+        axes.plot(found.state_weights, color=COLOURS[1], label="W")
+        axes.set(xlabel="epochs", ylim=(-9, 3))
+        losses = axes.twinx()
+        losses.plot(found.losses, color=COLOURS[2], label="loss, right")
+        losses.set(ylim=(-3, 1.05 * found.losses[0]))
+        losses.grid(False)
+    row[0].legend(handles=[*row[0].lines, *losses.lines], loc="lower left", fontsize="small")
+    steps = np.arange(51)
+    for power, colour in zip((1.5, 1.0, 0.6), COLOURS, strict=False):
+        row[3].plot(steps, power**steps, color=colour, label=f"W = {power}")
+    row[3].set_title("W to the power of m", loc="left", fontsize="medium")
+    row[3].set(xlabel="m, steps between", yscale="log")
+    row[3].legend(fontsize="small")
+
+
 #: name -> (chapter, how it is drawn, width and height in pixels)
 FIGURES: dict[str, tuple[int, Callable[[Figure, np.random.Generator], None], tuple[int, int]]] = {
     "overfitting": (1, overfitting, (1100, 380)),
@@ -295,6 +323,7 @@ FIGURES: dict[str, tuple[int, Callable[[Figure, np.random.Generator], None], tup
     "astronaut": (4, astronaut, (1000, 380)),
     "picasso": (5, picasso, (1300, 480)),
     "forgers": (6, forgers, (1000, 400)),
+    "counting": (7, counting, (1300, 380)),
 }
 
 

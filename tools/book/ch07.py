@@ -1,6 +1,9 @@
 """Chapter 7: recurrent networks, language and speech."""
 
-from tools.book.rows import PROSE, Equation, Item, Sections, evaluated
+import numpy as np
+
+from supervised.scratch import recurrent
+from tools.book.rows import Equation, Item, Sections, evaluated
 
 PART = "language and speech"
 MEMORY = "python -m agents.train ppo --preset memory"
@@ -16,36 +19,62 @@ def formulas(*states: str) -> list[Equation]:
     return [Equation(one, part=PART) for one in states]
 
 
+RECURRENT = "supervised/scratch/recurrent.py"
+COUNTING = "python -m supervised.figures counting"
+
+
+def counted() -> str:
+    """What the network with two weights says of the book's short sequence after 150 epochs."""
+    found = recurrent.count_ones(recurrent.SHORT, recurrent.SHORT.sum(1))
+    last = recurrent.states(recurrent.SHORT, found.inputs_weights[-1], found.state_weights[-1])[0, -1]
+    return f"{last:.2f}"
+
+
+def exploded() -> str:
+    """When the longer sequence's loss leaves all bounds, by which steps."""
+    found = recurrent.count_ones(recurrent.LONG, recurrent.LONG.sum(1), learning_rate=recurrent.EXPLODING)
+    return f"at epoch {np.flatnonzero(found.losses > 1e3)[0]}, with steps of {recurrent.EXPLODING}"
+
+
+def printed() -> str:
+    """The loss after 150 epochs by the steps that the book prints."""
+    found = recurrent.count_ones(recurrent.LONG, recurrent.LONG.sum(1))
+    return f"none: a loss of {found.losses[-1]:.0f} after 150 epochs, with the printed steps of 0.0005"
+
+
+def stored() -> str:
+    """What the unfolded cell puts out in the end."""
+    return f"{recurrent.kept(4.2, steps=2)[-1]['output']}"
+
+
 ITEMS: Sections[Item] = {
-    "Recurrent neural networks": to_come(
-        ("figure", "a recurrent network, folded and unfolded"),
-        ("figure", "recurrent networks on top of each other"),
-        ("figure", "one or many in, one or many out"),
-    ),
-    "RNN implementation and training": to_come(
-        ("example", "counting the ones in a sequence", "3"),
-        ("figure", "the network that counts: two weights"),
-        ("listing", "the sequence, and its number of ones"),
-        ("listing", "a step"),
-    ),
-    "Backpropagation through time": to_come(
-        ("listing", "the forward pass"),
-        ("listing", "the backward pass"),
-        ("listing", "gradient descent"),
-        ("listing", "drawing loss and weights"),
-        ("listing", "150 epochs"),
-        ("figure", "loss and weights by epoch"),
-    ),
+    "Recurrent neural networks": [
+        Item("figure", "a recurrent network, folded and unfolded", f"{RECURRENT}:RNN"),
+        Item("figure", "recurrent networks on top of each other", f"{RECURRENT}:RNN"),
+        *to_come(("figure", "one or many in, one or many out")),
+    ],
+    "RNN implementation and training": [
+        Item("example", "counting the ones in a sequence", COUNTING, counted, book="3"),
+        Item("figure", "the network that counts: two weights", f"{RECURRENT}:states"),
+        Item("listing", "the sequence, and its number of ones", f"{RECURRENT}:SHORT"),
+        Item("listing", "a step", f"{RECURRENT}:states"),
+    ],
+    "Backpropagation through time": [
+        Item("listing", "the forward pass", f"{RECURRENT}:states"),
+        Item("listing", "the backward pass", f"{RECURRENT}:through_time"),
+        Item("listing", "gradient descent", f"{RECURRENT}:count_ones"),
+        Item("listing", "drawing loss and weights", COUNTING),
+        Item("listing", "150 epochs", COUNTING),
+        Item("figure", "loss and weights by epoch", COUNTING),
+    ],
     "Vanishing and exploding gradients": [
-        *to_come(
-            ("listing", "a sequence of 41 with twelve ones"),
-            ("result", "warnings of numbers that overflow", "three warnings"),
-            ("figure", "loss and weights until they explode", "at epoch 23"),
-        ),
+        Item("listing", "a sequence of 41 with twelve ones", f"{RECURRENT}:LONG"),
+        Item("result", "warnings of numbers that overflow", COUNTING, printed, book="three warnings"),
+        Item("figure", "loss and weights until they explode", COUNTING, exploded, book="at epoch 23"),
         Item(
             "example",
             "powers: 1.5 to the 50th, 0.6 to the 20th",
-            PROSE,
+            COUNTING,
             lambda: f"{1.5**50:.1e}, {0.6**20:.1e}",
             book="6e8, 3e-5",
         ),
@@ -54,16 +83,16 @@ ITEMS: Sections[Item] = {
         Item(
             "figure",
             "a cell with three gates",
-            (f"{MEMORY} --backbone lstm", "supervised/backbones.py:Recurrent"),
-            "torch's, as memory of agents",
+            (f"{MEMORY} --backbone lstm", f"{RECURRENT}:LSTM"),
+            "as memory of agents torch's",
         ),
-        *to_come(("example", "4.2 stored, kept for two steps and read", "4.2")),
+        Item("example", "4.2 stored, kept for two steps and read", f"{RECURRENT}:kept", stored, book="4.2"),
     ],
     "Gated recurrent units": [
         Item(
             "figure",
             "a cell with two gates",
-            (MEMORY, "supervised/backbones.py:Recurrent"),
+            (MEMORY, f"{RECURRENT}:GRU"),
             evaluated(
                 "ppo-memory", "mean", ".1f", "torch's, as memory of agents: CartPole without velocities, of 500:"
             ),
@@ -120,22 +149,34 @@ ITEMS: Sections[Item] = {
 }
 
 EQUATIONS: Sections[Equation] = {
-    "Recurrent neural networks": formulas(
-        "a state from the last one and the input",
-        "the same by two matrices",
-        "the output",
-        "of layers on top of each other",
-    ),
-    "Backpropagation through time": formulas(
-        "the derivative by the state before",
-        "by the input's weight, a sum over time",
-        "by the state's weight, the same",
-    ),
-    "Vanishing and exploding gradients": formulas("the derivative across m steps, a power"),
-    "Long short-term memory": formulas(
-        "the gate that forgets", "the gate of input", "the candidate", "the cell", "the gate of output", "the output"
-    ),
-    "Gated recurrent units": formulas("the gate that updates", "the gate that resets", "the candidate", "the state"),
+    "Recurrent neural networks": [
+        Equation("a state from the last one and the input", RECURRENT, "states", "found[:, t + 1] ="),
+        Equation("the same by two matrices", RECURRENT, "RNN.forward", "np.tanh(self.enters"),
+        *formulas("the output"),
+        Equation("of layers on top of each other", RECURRENT, "RNN", "one's states are the next one's inputs"),
+    ],
+    "Backpropagation through time": [
+        Equation("the derivative by the state before", RECURRENT, "through_time", "by_state = by_state * w"),
+        Equation("by the input's weight, a sum over time", RECURRENT, "through_time", "by_u +="),
+        Equation("by the state's weight, the same", RECURRENT, "through_time", "by_w +="),
+    ],
+    "Vanishing and exploding gradients": [
+        Equation("the derivative across m steps, a power", RECURRENT, "through_time", "multiplied by W^m"),
+    ],
+    "Long short-term memory": [
+        Equation("the gate that forgets", RECURRENT, "LSTM.step", "f = sigmoid"),
+        Equation("the gate of input", RECURRENT, "LSTM.step", "i = sigmoid"),
+        Equation("the candidate", RECURRENT, "LSTM.step", "candidate ="),
+        Equation("the cell", RECURRENT, "LSTM.step", "cell = f"),
+        Equation("the gate of output", RECURRENT, "LSTM.step", "o = sigmoid"),
+        Equation("the output", RECURRENT, "LSTM.step", "o * np.tanh(cell)"),
+    ],
+    "Gated recurrent units": [
+        Equation("the gate that updates", RECURRENT, "GRU.step", "z = sigmoid"),
+        Equation("the gate that resets", RECURRENT, "GRU.step", "r = sigmoid"),
+        Equation("the candidate", RECURRENT, "GRU.step", "r * h))"),
+        Equation("the state", RECURRENT, "GRU.step", "(1 - z) * h + z * candidate"),
+    ],
     "N-grams": formulas(
         "the chance of a text, word after word",
         "of a word",

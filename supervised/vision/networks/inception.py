@@ -7,6 +7,9 @@ from torch.nn import functional as F
 
 from supervised.vision.networks.layers import Convolution, Mixed, he_normal
 
+#: the least maps that the classifier in the middle of version 3 can see, px: those of images of 299
+AUXILIARY_SIDE = 17
+
 
 def paths(*texts: str) -> dict[str, str]:
     """Paths of `Mixed` by number."""
@@ -141,8 +144,7 @@ class InceptionV3(nn.Module):
         found = self.maxpool2(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(found)))
         found = self.Mixed_6a(self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(found))))
         found = self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(found))))
-        # of images of 299 pixels 17 a side are left, and the middle's pooling and 5 x 5 filters need them all
-        if self.training and self.AuxLogits is not None and min(found.shape[2:]) >= 17:
+        if self.training and self.AuxLogits is not None and min(found.shape[2:]) >= AUXILIARY_SIDE:
             self.auxiliary = [self.AuxLogits(found)]
         found = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(found)))
         return self.fc(self.dropout(found.mean((2, 3))))

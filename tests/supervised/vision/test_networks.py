@@ -132,7 +132,7 @@ NAMES: dict[str, dict[str, tuple[int, ...]]] = {
         "classifier.1.weight": (1000, 1280),
     },
 }
-#: SHA-256, its first digits, of all of torchvision's names and shapes, made from a list of them that owes nothing to ours
+#: first digits of the SHA-256 of all of torchvision's names and shapes, of a list written apart from our networks
 DIGESTS = {
     "googlenet": "de3745733576b3b1",
     "inception_v3": "4c9e13f64584de74",
