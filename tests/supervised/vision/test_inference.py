@@ -8,8 +8,8 @@ from supervised.vision import book
 from supervised.vision.inference import folded
 from supervised.vision.networks import build
 
-#: those that normalize before they convolve -> what follows a sum, or many layers: the first of each of 18 dense layers,
-#: two transitions' and the last of all; the first of each of 8 blocks and the last
+#: those that normalize before they convolve -> normalizations after a sum or several layers, which stay: of each of 18
+#: layers the first, two transitions' and the last of all; of each of 8 blocks the first, and the last of all
 FIRST = {"densenet40_b": 21, "preact_resnet18": 9}
 #: those that convolve first, and then normalize
 LATER = ("resnet18", "resnet50", "mobilenet_v1", "mobilenet_v2", "vgg11_bn", "deep-cnn", "xception")
