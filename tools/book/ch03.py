@@ -5,6 +5,7 @@ from tools.book.rows import PROSE, Equation, Item, Sections, accuracy, both, mea
 TRAIN = "python -m supervised.train"
 DRAW = "python -m supervised.figures"
 CLASSIFICATION = "supervised/vision/classification.py"
+CLASSIFIER = "supervised/vision/classifier.py"
 OPTIMIZERS = "supervised/scratch/optimizers.py"
 MLP = "supervised/vision/book.py:mlp"
 PICTURES = "supervised/vision/pictures.py:draw_weights"
@@ -74,7 +75,7 @@ ITEMS: Sections[Item] = {
         Item("listing", "labels one-hot", f"{CLASSIFICATION}:learn", "cross-entropy takes the class itself"),
         Item("listing", "100 hidden units, 100 epochs, batches of 100", MNIST, "the same"),
         Item("listing", "the network", MLP),
-        Item("listing", "cross-entropy and stochastic gradient descent", f"{CLASSIFICATION}:OPTIMIZERS"),
+        Item("listing", "cross-entropy and stochastic gradient descent", f"{CLASSIFIER}:OPTIMIZERS"),
         Item("listing", "training", f"{CLASSIFICATION}:learn"),
         Item("listing", "evaluating", "python -m supervised.evaluate runs/mnist-mlp"),
         Item("result", "test accuracy", MNIST, accuracy("mlp", "book-mnist"), book="about 96%"),

@@ -9,6 +9,7 @@ CONVOLUTION = "supervised/scratch/convolution.py"
 OPTIMIZERS = "supervised/scratch/optimizers.py"
 FILTERS = "supervised/scratch/filters.py"
 CLASSIFICATION = "supervised/vision/classification.py"
+CLASSIFIER = "supervised/vision/classifier.py"
 AUGMENTATION = "supervised/data/augmentation.py"
 MNIST, CIFAR = f"{TRAIN} cnn --preset book", f"{TRAIN} deep-cnn --preset book"
 
@@ -134,7 +135,7 @@ ITEMS: Sections[Item] = {
     "Classifying handwritten digits with a convolutional network": [
         Item("listing", "seeds", "supervised/training/seeding.py:generators", "`--seed`"),
         Item("listing", "imports", "supervised/vision/book.py"),
-        Item("listing", "MNIST as images with one colour", f"{CLASSIFICATION}:Inputs"),
+        Item("listing", "MNIST as images with one colour", f"{CLASSIFIER}:Inputs"),
         Item("listing", "the network", "supervised/vision/book.py:cnn"),
         Item(
             "table",
@@ -143,7 +144,7 @@ ITEMS: Sections[Item] = {
             summary,
             book="320, 9,248, 294,976, 650: 305,194",
         ),
-        Item("listing", "ADADELTA", (f"{OPTIMIZERS}:AdaDelta", f"{CLASSIFICATION}:OPTIMIZERS")),
+        Item("listing", "ADADELTA", (f"{OPTIMIZERS}:AdaDelta", f"{CLASSIFIER}:OPTIMIZERS")),
         Item("listing", "five epochs", MNIST, "of all rows, where the listing holds a tenth out"),
         Item("listing", "testing", "python -m supervised.evaluate runs/mnist-cnn"),
         Item(
@@ -155,7 +156,7 @@ ITEMS: Sections[Item] = {
         ),
     ],
     "Improving the performance of CNNs": [
-        Item("example", "a pixel of 125, scaled", f"{CLASSIFICATION}:Inputs", lambda: f"{125 / 255:.2f}", book="0.5"),
+        Item("example", "a pixel of 125, scaled", f"{CLASSIFIER}:Inputs", lambda: f"{125 / 255:.2f}", book="0.5"),
         Item("figure", "dropout", "supervised/scratch/regularization.py:Dropout"),
         Item("figure", "an image turned, cropped and leaned", f"{AUGMENTATION}:augment", "all of the book's six"),
         Item("claim", "batch normalization", "supervised/scratch/regularization.py:BatchNorm"),
@@ -163,14 +164,14 @@ ITEMS: Sections[Item] = {
     "A CNN example with Keras and CIFAR-10": [
         Item("listing", "imports", "supervised/vision/book.py"),
         Item("listing", "batches of 50", CIFAR, "the same"),
-        Item("listing", "CIFAR-10, scaled to 0 to 1", f"{CLASSIFICATION}:Inputs"),
+        Item("listing", "CIFAR-10, scaled to 0 to 1", f"{CLASSIFIER}:Inputs"),
         Item("listing", "turned, moved, mirrored and standardized", f"{AUGMENTATION}:PRESETS", "`--augmentation book`"),
         Item(
             "listing",
             "six convolutions with batch normalization, ELU and dropout",
             "supervised/vision/book.py:deep_cnn",
         ),
-        Item("listing", "Adam", f"{CLASSIFICATION}:OPTIMIZERS"),
+        Item("listing", "Adam", f"{CLASSIFIER}:OPTIMIZERS"),
         Item("listing", "training", CIFAR),
         Item("result", "accuracy after 3 epochs", f"{CIFAR}-3", accuracy("deep-cnn", "book-3"), book="47%"),
         Item("result", "accuracy after 5 epochs", f"{CIFAR}-5", accuracy("deep-cnn", "book-5"), book="59%"),

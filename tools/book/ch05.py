@@ -5,6 +5,7 @@ from tools.book.rows import PROSE, Equation, Item, Reader, Sections, accuracy, b
 
 TRAIN = "python -m supervised.train"
 CLASSIFICATION = "supervised/vision/classification.py"
+CLASSIFIER = "supervised/vision/classifier.py"
 CAPSULES = "supervised/vision/capsules.py"
 STYLE = "supervised/vision/style_transfer.py"
 DETECTION = "supervised/vision/detection"
@@ -37,7 +38,7 @@ def output_length(cells: int, classes: int, anchors: int = 1) -> str:
 
 ITEMS: Sections[Item] = {
     "Transfer learning": [
-        Item("figure", "a new last layer on a trained network", f"{CLASSIFICATION}:last_layer", "`--weights`"),
+        Item("figure", "a new last layer on a trained network", f"{CLASSIFIER}:last_layer", "`--weights`"),
         Item("steps", "the rest frozen, or learning on", (EXTRACT, TUNE), "`--frozen`"),
     ],
     "Transfer learning example with PyTorch": [
@@ -46,7 +47,7 @@ ITEMS: Sections[Item] = {
         Item(
             "listing",
             "CIFAR-10 enlarged, mirrored and scaled as ImageNet",
-            f"{CLASSIFICATION}:Inputs",
+            f"{CLASSIFIER}:Inputs",
             "`--inputs imagenet`",
         ),
         Item("listing", "the same of the test part", f"{CLASSIFICATION}:judgement"),
