@@ -32,6 +32,7 @@ from agents.search import alpha_zero
 from agents.value import dqn
 from supervised import style
 from supervised.classic import models as classic
+from supervised.language import ngrams
 from supervised.registry import REGISTRY as MODELS
 from supervised.training import training_door
 from supervised.training.checkpoint import atomic_write
@@ -430,6 +431,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "segmentation-settings": segmentation_settings,
     "network-settings": network_settings,
     "networks": architectures,
+    "ngrams-settings": settings_table(presets(ngrams)),
     "capsule-settings": capsule_settings,
     "fast-style-settings": fast_style_settings,
     "style-options": options(style.Options),

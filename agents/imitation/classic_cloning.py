@@ -17,9 +17,10 @@ from agents.imitation.examples import Examples
 from agents.imitation.networks import demonstrated, matching_spaces
 from agents.settings import Common
 from agents.transforms import Transforms
-from supervised.classic.learners import SVM, DecisionTree, GradientBoosting, Learner, RandomForest, learn_once
+from supervised.classic.learners import SVM, DecisionTree, GradientBoosting, Learner, RandomForest
 from supervised.classic.predictors import Predictor
 from supervised.training.errors import UserError, require
+from supervised.training.once import learn_once
 from supervised.training.registry import Algorithm
 from supervised.training.run import Run
 from supervised.training.seeding import generators
@@ -147,7 +148,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
         told = {name: predictor.predict(observations(part)) for name, part in parts.items() if len(part)}
         return predictor, {name: float(np.mean(actions == parts[name].targets)) for name, actions in told.items()}
 
-    agent.predictor = learn_once(run or Run.off(), "agent", config, learn)
+    agent.predictor = learn_once(run or Run.off(), "agent", config.predictor, learn)
     return agent
 
 

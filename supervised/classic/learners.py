@@ -1,6 +1,6 @@
 """Classic learners: their settings, and the one step in which scikit-learn (extra ``learn``) fits them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from supervised.classic.predictors import Boosted, Forest, Predictor, SupportVectors, flatten
 from supervised.data.sets import standards
 from supervised.training.errors import UserError, needs_extra, require, suggest
-from supervised.training.run import Run
 from supervised.training.seeding import generators
 
 Array = NDArray[Any]
@@ -207,22 +206,3 @@ def nodes(trees: Iterable[tuple[Any, Array]]) -> dict[str, Array]:
         first, depth = first + tree.node_count, max(depth, tree.max_depth)
     joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
     return {**joined, "roots": np.array(roots), "depth": np.array(depth)}
-
-
-def learn_once(
-    run: Run, name: str, learner: Learner, learn: Callable[[], tuple[Predictor, Mapping[str, float]]]
-) -> Predictor:
-    """A training of one step: a run that was cut makes it anew, and ends in the same bits.
-
-    Args:
-        name: under which checkpoints hold the arrays of the predictor.
-        learn: returns what the learner became, and metrics.
-    """
-    if saved := run.restore():
-        predictor = learner.predictor(saved[name])
-    else:
-        with run.restartable():
-            predictor, metrics = learn()
-        run.log(1, metrics)
-    run.finish(1, lambda: {name: predictor.arrays})
-    return predictor

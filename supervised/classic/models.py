@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from supervised.classic.learners import SVM, DecisionTree, GradientBoosting, Learner, RandomForest, learn_once
+from supervised.classic.learners import SVM, DecisionTree, GradientBoosting, Learner, RandomForest
 from supervised.classic.predictors import Predictor
 from supervised.data import load
 from supervised.judgement import ACCURACY, Judgement, Model, told
 from supervised.training.errors import require
+from supervised.training.once import learn_once
 from supervised.training.run import Run
 from supervised.training.seeding import generators
 
@@ -68,7 +69,7 @@ def train(config: Config, run: Run | None = None) -> Predictor:
         right = predictor.predict(training.inputs) == training.labels
         return predictor, {"training_accuracy": float(right.mean()), "rows": len(right)}
 
-    return learn_once(run or Run.off(), "classifier", config, learn)
+    return learn_once(run or Run.off(), "classifier", config.predictor, learn)
 
 
 def judgement(config: Config, state: Mapping[str, Any], name: str) -> Judgement:

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from supervised.language.ngrams import NGrams
 from supervised.scratch import recurrent
-from tools.book.rows import Equation, Item, Sections, evaluated
+from tools.book.rows import PROSE, Equation, Item, Sections, evaluated
 
 PART = "language and speech"
 MEMORY = "python -m agents.train ppo --preset memory"
@@ -21,6 +22,15 @@ def formulas(*states: str) -> list[Equation]:
 
 RECURRENT = "supervised/scratch/recurrent.py"
 COUNTING = "python -m supervised.figures counting"
+NGRAMS = "supervised/language/ngrams.py"
+
+
+def phrase() -> str:
+    """How many different n-grams of each length the book's phrase has."""
+    numbers = np.arange(1, 5)
+    found = NGrams.counted(numbers, ("<unk>", *"the quick brown fox".split()), order=4)
+    *counts, last = (len(found.arrays[f"keys_{n}"]) for n in range(1, 5))
+    return f"{', '.join(map(str, counts))} and {last}"
 
 
 def counted() -> str:
@@ -98,10 +108,16 @@ ITEMS: Sections[Item] = {
             ),
         ),
     ],
-    "N-grams": to_come(
-        ("example", "n-grams of a phrase of four words", "4, 3, 2 and 1 of them"),
-        ("example", "5-grams of 100 words", "10,000,000,000"),
-    ),
+    "N-grams": [
+        Item(
+            "example",
+            "n-grams of a phrase of four words",
+            (f"{NGRAMS}:NGrams", "tests/supervised/language/test_ngrams.py"),
+            phrase,
+            book="4, 3, 2 and 1 of them",
+        ),
+        Item("example", "5-grams of 100 words", PROSE, lambda: f"{100**5:,}", book="10,000,000,000"),
+    ],
     "Neural language models": to_come(
         ("figure", "words, one-hot, as vectors of four numbers"),
         ("figure", "a network that tells the next word"),
@@ -177,14 +193,14 @@ EQUATIONS: Sections[Equation] = {
         Equation("the candidate", RECURRENT, "GRU.step", "r * h))"),
         Equation("the state", RECURRENT, "GRU.step", "(1 - z) * h + z * candidate"),
     ],
-    "N-grams": formulas(
-        "the chance of a text, word after word",
-        "of a word",
-        "of a word after another",
-        "of a word after n - 1 others",
-        "of a text by single words",
-        "of a text by trigrams",
-    ),
+    "N-grams": [
+        Equation("the chance of a text, word after word", NGRAMS, "", "P(w_1 ... w_m)"),
+        Equation("of a word", NGRAMS, "", "maximum likelihood"),
+        Equation("of a word after another", NGRAMS, "NGrams.probabilities", "np.divide(times + added, total"),
+        Equation("of a word after n - 1 others", NGRAMS, "", "c(h w) / c(h)"),
+        Equation("of a text by single words", NGRAMS, "", "P(w_1 ... w_m)"),
+        Equation("of a text by trigrams", NGRAMS, "", "P(w_1 ... w_m)"),
+    ],
     "Sequence to sequence learning": formulas("the chance of an output sequence, a product", "the same, written out"),
     "Sequence to sequence with attention": formulas(
         "the decoder's state", "the context, a weighted sum", "its weights, a softmax", "the score of a place"
