@@ -16,7 +16,7 @@ import gymnasium as gym
 import numpy as np
 
 from agents import zoo
-from agents.registry import CATALOGUE, preset
+from agents.registry import CATALOGUE, find, preset
 from agents.rollout import make_lanes
 from agents.transforms import action_repeat
 from supervised import registry as supervised_registry
@@ -230,9 +230,10 @@ def perception_results() -> str:
                 one = json.loads(path.read_text())
                 trained, numbers = one["training"], map(rounded, (one["mean"], *one["ci95"], one["iqm"]))
                 laps, of = one["laps"], len(one["returns"])
-                name = f"`{one['algorithm']}`"
-                rows.append((way, name, rounded(trained["seconds"] / 60), *numbers, f"{laps} / {of}"))
-    return markdown(("sees", "learns by", "minutes", "mean", "95 % low", "high", "IQM", "laps"), rows)
+                name, amount = one["algorithm"], f"{trained['step']:,} {find(one['algorithm']).unit}"
+                minutes = rounded(trained["seconds"] / 60)
+                rows.append((way, f"`{name}`", amount, minutes, *numbers, f"{laps} / {of}"))
+    return markdown(("sees", "learns by", "training", "minutes", "mean", "95 % low", "high", "IQM", "laps"), rows)
 
 
 def zoo_agents() -> str:

@@ -8,6 +8,7 @@ TRAIN = "python -m supervised.train"
 CONVOLUTION = "supervised/scratch/convolution.py"
 OPTIMIZERS = "supervised/scratch/optimizers.py"
 FILTERS = "supervised/scratch/filters.py"
+CLASSIFICATION = "supervised/vision/classification.py"
 CLASSIFIER = "supervised/vision/classifier.py"
 AUGMENTATION = "supervised/data/augmentation.py"
 MNIST, CIFAR = f"{TRAIN} cnn --preset book", f"{TRAIN} deep-cnn --preset book"
@@ -24,7 +25,7 @@ def field() -> str:
     """How many pixels a side are seen by a convolution, a square of its outputs, and another one after pooling."""
     convolved, pooled = (3, 1), (2, 2)
     seen = ((convolved,), (convolved, pooled), (convolved, pooled, convolved))
-    return ", ".join(str(receptive_field(one)) for one in seen) + ": windows of pooled neurons overlap"
+    return ", ".join(str(receptive_field(one)) for one in seen) + ", as windows of pooled neurons overlap"
 
 
 ITEMS: Sections[Item] = {

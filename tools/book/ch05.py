@@ -52,7 +52,12 @@ ITEMS: Sections[Item] = {
         ),
         Item("listing", "the same of the test part", f"{CLASSIFICATION}:judgement"),
         Item("listing", "choosing a device", "supervised/training/precision.py:require_device", "`--device`"),
-        Item("listing", "an epoch of training", f"{CLASSIFICATION}:learn"),
+        Item(
+            "listing",
+            "an epoch of training",
+            f"{CLASSIFICATION}:learn",
+            "frozen layers judge, where the listing trains all",
+        ),
         Item("listing", "testing", f"{CLASSIFICATION}:judge"),
         Item("listing", "ResNet-18 as extractor of features", EXTRACT, "each image passes the frozen layers once"),
         Item("listing", "ResNet-18 fine-tuned", TUNE),
@@ -153,7 +158,7 @@ ITEMS: Sections[Item] = {
             "steps",
             "the network for MNIST, with a decoder",
             (f"{TRAIN} capsules", f"{TRAIN} capsules --preset paper"),
-            accuracy("capsules", what="a narrower one, three epochs:"),
+            accuracy("capsules", what="1,152 primary capsules in the paper, not 36; a narrower network, three epochs:"),
         ),
     ],
     "Object detection": [
