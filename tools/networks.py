@@ -3,11 +3,18 @@
 import torch
 from torch import Tensor, nn
 
-from supervised.vision.networks import AUXILIARY, NETWORKS
+from supervised.vision.networks import AUXILIARY, NETWORKS, SMALL
 from tools.tables import markdown
 
-#: pixels a side that those networks were published for; others for 224
-SIDES = {name: 299 for name in ("inception_v3", "inception_v4", "inception_resnet_v2", "xception")}
+#: beginning of the name -> pixels a side that those networks were published for; others for 224
+SIDES = {
+    "densenet40": 32,
+    "densenet100": 32,
+    "inception_v3": 299,
+    "inception_v4": 299,
+    "inception_resnet_v2": 299,
+    "xception": 299,
+}
 #: beginning of the name -> where it is from, and whose published weights have its names
 SOURCES = {
     "densenet40": ("Huang et al. 2017, for CIFAR", ""),
@@ -29,12 +36,13 @@ SOURCES = {
 
 
 def architectures() -> str:
-    """A line a network: weights and multiplications for an image of its size and 1,000 classes."""
+    """A line a network: weights and multiplications for an image of its size, of ImageNet's or CIFAR-10's classes."""
     rows = []
     for name in NETWORKS:
-        side = SIDES.get(name, 224)
+        side = next((SIDES[key] for key in SIDES if name.startswith(key)), 224)
+        small = side < SMALL
         with torch.device("meta"):
-            network = NETWORKS[name](3, 1000, False).eval()
+            network = NETWORKS[name](3, 10 if small else 1000, small).eval()
             weights = sum(one.numel() for key, one in network.named_parameters() if not key.startswith(AUXILIARY))
             multiplications = count(network, torch.zeros(1, 3, side, side))
         source, published = next(SOURCES[key] for key in SOURCES if name.startswith(key))

@@ -2,7 +2,8 @@
 
 Data sets lie whole in memory as they came, images as bytes; a batch is taken, changed (`supervised.data.augmentation`),
 normalized by the statistics of what is learnt from, and learnt. The loss is the mean cross-entropy
--log softmax(logits)[label]. All that is random in an epoch depends on the run's seed and the epoch's number alone.
+-log softmax(logits)[label], in training with those of classifiers in the middle, where a network has them. All that is
+random in an epoch depends on the run's seed and the epoch's number alone.
 """
 
 import functools

@@ -1,5 +1,6 @@
 """Backbones: the papers' parameter counts, shapes for every kind of image, scaling, and the book's order of layers."""
 
+import copy
 from typing import Any
 
 import gymnasium as gym
@@ -101,10 +102,25 @@ def test_impala_has_the_papers_layers() -> None:
     assert count(backbone) == convolutions + 256 * (32 * 9 * 12 + 1)
 
 
-@pytest.mark.parametrize(("name", "features"), [("resnet18", 512), ("mobilenet_v2", 1280), ("vgg11_bn", 512)])
-def test_architectures_give_what_their_last_layer_sees(name: str, features: int) -> None:
-    backbone = backbones.build(name, box(4, 32, 32)).eval()
-    assert backbone(images(box(4, 32, 32), 2)).shape == (2, features) == (2, backbone.feature_dim)
+@pytest.mark.parametrize(
+    ("name", "side", "features"),
+    [
+        ("resnet18", 32, 512),
+        ("mobilenet_v2", 32, 1280),
+        ("vgg11_bn", 32, 512),
+        ("densenet100_bc", 32, 342),
+        ("googlenet", 84, 1024),  # large enough for classifiers in the middle, of which agents have no use
+        ("inception_v2", 32, 1024),
+        ("mobilenet_v1", 32, 1024),
+        ("preact_resnet18", 32, 512),
+        ("xception", 32, 2048),
+    ],
+)
+def test_architectures_give_what_their_last_layer_sees(name: str, side: int, features: int) -> None:
+    backbone = backbones.build(name, box(4, side, side)).eval()
+    assert backbone(images(box(4, side, side), 2)).shape == (2, features) == (2, backbone.feature_dim)
+    assert backbone.train()(images(box(4, side, side), 2)).requires_grad
+    assert count(copy.deepcopy(backbone)) == count(backbone)  # as agents' targets are, after a pass in training, too
 
 
 @pytest.mark.parametrize("name", ["book_bc", "nature_cnn", "nips_cnn", "pilotnet", "impala"])

@@ -46,10 +46,14 @@ def headless(network: nn.Module) -> int:
 
 
 def auxiliary_loss(network: nn.Module, labels: Tensor) -> Tensor:
-    """What classifiers in the middle add to the loss of the latest batch learnt from, 0 where there are none."""
+    """What classifiers in the middle add to the loss of the latest batch learnt from, 0 where there are none.
+
+    Their logits are taken from the network: kept there, they would keep it from being copied, and memory in use.
+    """
     logits: list[Tensor] = getattr(network, "auxiliary", [])
     weight: float = getattr(network, "auxiliary_weight", 0.0)
     losses = [F.cross_entropy(one.float(), labels) for one in logits]
+    logits.clear()
     return weight * torch.stack(losses).sum() if losses else torch.zeros((), device=labels.device)
 
 

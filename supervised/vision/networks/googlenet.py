@@ -45,7 +45,8 @@ class GoogLeNet(nn.Module):
             classifiers in the middle.
 
     Attributes:
-        auxiliary: logits ``(batch, classes)`` of the classifiers in the middle, of the latest pass in training.
+        auxiliary: logits ``(batch, classes)`` of the classifiers in the middle, of the latest pass in training, until
+            `supervised.vision.networks.auxiliary_loss` takes them.
         auxiliary_weight: of their losses.
     """
 

@@ -112,7 +112,8 @@ class InceptionV3(nn.Module):
             classifier in the middle, which in training also sees nothing of others below 299 pixels.
 
     Attributes:
-        auxiliary: logits ``(batch, classes)`` of the classifier in the middle, of the latest pass in training.
+        auxiliary: logits ``(batch, classes)`` of the classifier in the middle, of the latest pass in training, until
+            `supervised.vision.networks.auxiliary_loss` takes them.
         auxiliary_weight: of its loss.
     """
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from supervised.training.errors import CorruptFile, UserError
 from supervised.vision.keras_weights import MEAN
+from supervised.vision.networks import NETWORKS
 from supervised.vision.weights import IMAGENET_MEAN, IMAGENET_STD, read_weights
 
 h5py = pytest.importorskip("h5py", reason="needs the learn extra")
@@ -56,6 +57,19 @@ def test_what_they_compute(tmp_path: Path) -> None:
     wanted = torch.tensor(maps.ravel() @ given["fc1"][0] + given["fc1"][1], dtype=torch.float32)
     flat = torch.tensor(maps.transpose(2, 0, 1).ravel(), dtype=torch.float32)
     torch.testing.assert_close(F.linear(flat, state["classifier.0.weight"], state["classifier.0.bias"]), wanted)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
+def test_all_layers_find_their_place(name: str, tmp_path: Path) -> None:
+    """As many as Keras has, with a channel each."""
+    stages = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}[name]
+    names = [f"block{k}_conv{i}" for k, count in enumerate(stages, 1) for i in range(1, count + 1)]
+    given = {one: (np.ones((3, 3, 3 if one == names[0] else 1, 1)), np.ones(1)) for one in names}
+    given |= {one: (np.ones((rows, 1)), np.ones(1)) for one, rows in (("fc1", 49), ("fc2", 1), ("predictions", 1))}
+    state = read_weights(write(tmp_path / "vgg.h5", given))
+    with torch.device("meta"):
+        wanted = NETWORKS[name](3, 1000, False).state_dict()
+    assert state.keys() == wanted.keys() and all(state[key].ndim == wanted[key].ndim for key in wanted)
 
 
 def test_what_is_no_vgg(tmp_path: Path) -> None:

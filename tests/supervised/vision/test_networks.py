@@ -1,15 +1,19 @@
 """Architectures: sizes as published, torchvision's names, and official weights that tell a cat from a cup."""
 
+import copy
+import hashlib
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from supervised.data import load
 from supervised.data.sources import is_here, locate
 from supervised.training.errors import CorruptFile, UserError
 from supervised.vision.networks import NETWORKS, SMALL, auxiliary_loss, build, head, headless
@@ -128,6 +132,15 @@ NAMES: dict[str, dict[str, tuple[int, ...]]] = {
         "classifier.1.weight": (1000, 1280),
     },
 }
+#: first digits of the SHA-256 of all of torchvision's names and shapes, of a list written apart from our networks
+DIGESTS = {
+    "googlenet": "de3745733576b3b1",
+    "inception_v3": "4c9e13f64584de74",
+    "densenet121": "9c659ec278435e95",
+    "densenet161": "96e788964c2c431f",
+    "densenet169": "03a0accd6e99d8d0",
+    "densenet201": "ebf13d018b02ad9d",
+}
 CATS, CUPS = {281, 282, 285}, {504, 967, 968}  # tabby, tiger and Egyptian cat; coffee mug, espresso, cup
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])  # ImageNet's
 
@@ -155,6 +168,12 @@ def test_weights_have_torchvisions_names(name: str, plain: Callable[[str], nn.Mo
         assert tuple(state[key].shape) == shape
 
 
+@pytest.mark.parametrize("name", list(DIGESTS))
+def test_all_names_and_shapes_are_torchvisions(name: str, plain: Callable[[str], nn.Module]) -> None:
+    lines = sorted(f"{key} {tuple(one.shape)}" for key, one in plain(name).state_dict().items())
+    assert hashlib.sha256("\n".join(lines).encode()).hexdigest().startswith(DIGESTS[name])
+
+
 def test_sizes_of_the_papers_networks_for_cifar() -> None:
     """Huang et al. 2017, table 2, millions; fewer with "C"."""
     sizes = {}
@@ -171,8 +190,8 @@ def test_every_network_has_a_head_over_its_features(name: str) -> None:
         with torch.device("meta"):
             network = NETWORKS[name](1, 7, side < SMALL).eval()
             images = torch.zeros(2, 1, side, side)
-            assert network(images).shape == (2, 7) and network.feature_dim == head(network)[1].in_features
-            assert network(images).shape == (2, 7) and headless(network) == network.feature_dim
+            assert network(images).shape == (2, 7)
+            assert headless(network) == network.feature_dim
             assert network.train()(images).shape == (2, network.feature_dim)
 
 
@@ -190,10 +209,52 @@ def test_layers_below_learn_from_classifiers_in_the_middle(name: str) -> None:
     wanted = sum(weight * F.cross_entropy(one, labels) for one in logits)  # type: ignore[union-attr]
     loss = auxiliary_loss(network, labels)
     torch.testing.assert_close(loss, wanted)
+    assert auxiliary_loss(network, labels) == 0, "taken once"
+    assert copy.deepcopy(network).state_dict().keys() == network.state_dict().keys()
     loss.backward()
     above, below = head(network)[1].weight, next(network.parameters())
     assert above.grad is None and below.grad is not None and below.grad.abs().sum() > 0
     assert auxiliary_loss(build("resnet18", 3, 5, 32).train(), labels) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "steps"),
+    [
+        ("densenet40_c", 8, 12),
+        ("densenet100_bc", 8, 12),
+        ("googlenet", 8, 8),
+        ("inception_v2", 8, 8),
+        ("inception_v3", 24, 8),
+        ("inception_resnet_v2", 19, 5),
+        ("mobilenet_v1", 16, 8),
+        ("preact_resnet18", 8, 8),
+        ("xception", 8, 5),
+    ],
+)
+def test_every_family_learns_digits(name: str, side: int, steps: int) -> None:
+    """24 pictures of four digits by heart, as it sees them in training, and as it judges them after."""
+    data = load("digits").train
+    kept = np.flatnonzero(data.labels < 4)[:24]
+    labels = torch.from_numpy(data.labels[kept])
+    images = F.interpolate(torch.from_numpy(data.inputs[kept])[:, None].float(), (side, side), mode="bilinear")
+    images = (images - images.mean()) / images.std()
+    torch.manual_seed(0)
+    network = build(name, 1, 4, side).train()
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    losses = []
+    for _ in range(steps):
+        loss = F.cross_entropy(network(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[0] > 1 and losses[-1] < 0.2, losses
+    for module in network.modules():  # so few steps are too few for running means: those of the last one's weights
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network(images)
+        assert (network.eval()(images).argmax(1) == labels).float().mean() >= 0.9
 
 
 def test_paths_side_by_side() -> None:

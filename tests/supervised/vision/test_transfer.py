@@ -21,6 +21,7 @@ from supervised.vision import classification
 from supervised.vision.classification import balanced
 from supervised.vision.classifier import Inputs, NetworkConfig, last_layer
 from supervised.vision.networks import build, head
+from supervised.vision.weights import transfer
 
 #: a file's network has five classes, the data two
 SMALL = NetworkConfig(data="squares", inputs="imagenet", augmentation="none", epochs=12, batch_size=20)
@@ -81,6 +82,22 @@ def test_fine_tuning_begins_with_the_files_weights_and_changes_all(squares: Data
             torch.testing.assert_close(parameter.data, given[name], rtol=0, atol=1e-7)
             assert not torch.equal(moved[name], given[name]), name
     assert int(moved["bn1.num_batches_tracked"]) == 3 + 2, "batch normalization goes on learning, too"
+
+
+def test_classifiers_in_the_middle_stay_new(tmp_path: Path) -> None:
+    """Of five classes in the file and two here; small images have none at all."""
+    given = build("googlenet", 3, 5, 66).state_dict()
+    torch.save(given, tmp_path / "googlenet.pth")
+    network = build("googlenet", 3, 2, 66)
+    before = {name: one.clone() for name, one in network.state_dict().items()}
+    transfer(network, str(tmp_path / "googlenet.pth"))
+    for name, one in network.state_dict().items():
+        new = name.startswith(("aux1.", "aux2.", "fc."))
+        assert torch.equal(one, before[name] if new else given[name]), name
+    torch.save(build("inception_v3", 3, 5, 75).state_dict(), tmp_path / "inception.pth")
+    small = build("inception_v3", 3, 2, 32)
+    transfer(small, str(tmp_path / "inception.pth"))
+    assert not any(name.startswith("AuxLogits") for name in small.state_dict())
 
 
 def test_a_run_of_ours_gives_its_weights(squares: DataSet, tmp_path: Path) -> None:
