@@ -131,8 +131,8 @@ class NetworkConfig(Config):
     architecture: str = "resnet18"
     """The network, a name in `supervised.vision.networks`."""
     weights: str = ""
-    """Weights to begin with, but for the last layer: a .pth file, Keras' .h5 of a VGG, one of `supervised.data.sources`,
-    or a run's folder; none: all are new."""
+    """Weights to begin with, but for the last layer: a .pth file, Keras' .h5 of a VGG, a name in
+    `supervised.data.sources`, or a run's folder; none: all are new."""
     frozen: bool = False
     """Only the last layer learns; the others stay as the weights are, and see every image once."""
 
