@@ -144,9 +144,9 @@ def test_beta_presses_codes_together() -> None:
 def test_forgers_are_told_what_to_forge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nearly all they forge is recognised; without being told they make both kinds."""
     monkeypatch.setattr(adversarial, "SAMPLES", 400)
-    config = adversarial.ConditionalConfig(data="bars", epochs=150, batch_size=25, latent=8, learning_rate=4e-4)
+    config = adversarial.ConditionalConfig(data="bars", epochs=200, batch_size=25, latent=8, learning_rate=3e-4)
     found = adversarial.judge(config, state(adversarial.train(config)), "bars")
-    assert found.measures["recognised"] > 0.85 and found.measures["modes"] == 2
+    assert found.measures["recognised"] > 0.9 and found.measures["modes"] == 2
     assert sum(found.details["shares"]) == pytest.approx(1)
     untrained = adversarial.judge(config, state(adversarial.Adversaries(config, (1, 16, 16), 2)), "bars").measures
     assert found.measures["frechet"] < 0.5 * untrained["frechet"]
