@@ -9,6 +9,7 @@ Accuracy on held-out frames is not driving: judge a clone with ``agents.evaluate
 """
 
 import copy
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -76,23 +77,17 @@ PILOTNET: dict[str, Any] = {
     "balance": "none",
 }
 
+STACK4 = Config(**STACKED, epochs=10, patience=0, validation=0.0)
 PRESETS = {
     "default": Config(),
     "book": Config(batch_size=32, balance="book", mirror=False, patience=0),
     "frame": Config(**WHOLE, epochs=10, patience=0, validation=0.0),
-    "stack4": Config(**STACKED, epochs=10, patience=0, validation=0.0),
+    "stack4": STACK4,
     # through the eyes of runs of supervised.train, as docs/perception.md makes them
-    "vae": Config(
-        **{**STACKED, "transforms": ("perceive:runs/car-vae", "stack:4"), "early_dropout": 1.0},
-        backbone="mlp",
-        mirror=False,
-        epochs=10,
-        patience=0,
-        validation=0.0,
+    "vae": dataclasses.replace(
+        STACK4, transforms=("perceive:runs/car-vae", "stack:4"), backbone="mlp", mirror=False, early_dropout=1.0
     ),
-    "maps": Config(
-        **{**STACKED, "transforms": ("perceive:runs/car-maps", "stack:4")}, epochs=10, patience=0, validation=0.0
-    ),
+    "maps": dataclasses.replace(STACK4, transforms=("perceive:runs/car-maps", "stack:4")),
     "pilotnet": Config(**PILOTNET),
     "alvinn": Config(
         env_kwargs={"observation": "alvinn"},

@@ -13,7 +13,7 @@ interpolated by Chen and Goodman 1999, d = n_1 / (n_1 + 2 n_2) of each order, n_
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,16 @@ class Config:
         require(self.k > 0, "k", self.k, "use a positive number")
 
 
+class Order(NamedTuple):
+    """N-grams of one length, by number, and what is known of their histories."""
+
+    keys: Array
+    counts: Array
+    of: Array  # counts of all with that history
+    different: Array  # tokens that follow it
+    discount: float
+
+
 class NGrams:
     """Counts of n-grams.
 
@@ -67,9 +77,9 @@ class NGrams:
     before its last one, and that one.
 
     Args:
-        arrays: ``vocabulary`` (its words, one after the other, a line each, as bytes) and of each order ``keys_N`` (in
-            order: number of the history times V, plus the last token), ``counts_N`` and ``ends_N``, the number of the
-            n-gram without its first token.
+        arrays: ``vocabulary`` (its words as bytes, zeros between) and of each order ``keys_N`` (in order: number of the
+            history times V, plus the last token) and ``ends_N``, the number of the n-gram without its first token; and
+            ``counts`` of the longest.
     """
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
@@ -77,27 +87,32 @@ class NGrams:
         self.vocabulary = tuple(arrays["vocabulary"].tobytes().decode().split("\0"))
         self.order = sum(name.startswith("keys_") for name in arrays)
         self.size = len(self.vocabulary)
-        self._keys = [arrays[f"keys_{n}"] for n in range(1, self.order + 1)]
-        self._counts = [arrays[f"counts_{n}"] for n in range(1, self.order + 1)]
-        # N(. h w): how many different tokens come before an n-gram; the longest are counted themselves
-        before = [np.bincount(arrays[f"ends_{n + 1}"], minlength=len(self._keys[n - 1])) for n in range(1, self.order)]
-        self._before = [*before, self._counts[-1]]
+        self._orders = [self._order(n) for n in range(1, self.order + 1)]
+
+    def _order(self, n: int) -> Order:
+        keys, counts = self.arrays[f"keys_{n}"], self.arrays["counts"]
+        if n < self.order:  # N(. h w): how many different tokens come before; the longest are counted themselves
+            counts = np.bincount(self.arrays[f"ends_{n + 1}"], minlength=len(keys))
+        histories, known = keys // self.size, len(self.arrays[f"keys_{n - 1}"]) if n > 1 else 1
+        once, twice = np.bincount(counts, minlength=3)[1:3]
+        return Order(
+            *(keys, counts, np.bincount(histories, counts, minlength=known), np.bincount(histories, minlength=known)),
+            discount=once / (once + 2 * twice) if once else 0.5,
+        )
 
     @classmethod
     def counted(cls, numbers: Array, vocabulary: tuple[str, ...], order: int) -> "NGrams":
         """Those of a text ``(n,)``."""
         text = np.frombuffer("\0".join(vocabulary).encode(), np.uint8)
         arrays: dict[str, Array] = {"vocabulary": text}
-        shorter: Array = np.zeros(
-            len(numbers), np.int64
-        )  # of each place, the number of the history that ends before it
+        shorter: Array = np.zeros(len(numbers), np.int64)  # of each place, the number of the history before it
         ends = np.zeros(len(numbers), np.int64)
         for n in range(1, order + 1):
             keys, first, found, counts = np.unique(
                 shorter * len(vocabulary) + numbers[n - 1 :],
                 return_index=True, return_inverse=True, return_counts=True,
             )  # fmt: skip
-            arrays |= {f"keys_{n}": keys, f"counts_{n}": counts, f"ends_{n}": ends[first]}
+            arrays |= {f"keys_{n}": keys, f"ends_{n}": ends[first], "counts": counts}
             # a longer n-gram at a place has this one before it, and ends in the one that is at its place
             shorter, ends = found[:-1], found[1:]
         return cls(arrays)
@@ -106,34 +121,29 @@ class NGrams:
         """P(word | context) ``(n,)`` of contexts ``(n, order - 1)`` and words ``(n,)``, by one of `SMOOTHINGS`."""
         if smoothing != "kneser-ney":
             added = k if smoothing == "add-k" else 0.0
-            times, of, _ = self._looked_up(self._counts, self.order, contexts, words)
+            times, of, _ = self._looked_up(self.order, contexts, words)
             total = of + added * self.size
             return np.divide(times + added, total, out=np.zeros(len(words)), where=total > 0)
         found = np.full(len(words), 1 / self.size)
         for n in range(1, self.order + 1):
-            times, of, different = self._looked_up(self._before, n, contexts, words)
-            counts = np.bincount(self._before[n - 1], minlength=3)
-            d = counts[1] / (counts[1] + 2 * counts[2]) if counts[1] else 0.5
+            times, of, different = self._looked_up(n, contexts, words)
+            d = self._orders[n - 1].discount
             mixed = (np.maximum(times - d, 0) + d * different * found) / np.maximum(of, 1)
             found = np.where(of > 0, mixed, found)
         return found
 
-    def _looked_up(self, counts: list[Array], n: int, contexts: Array, words: Array) -> tuple[Array, Array, Array]:
+    def _looked_up(self, n: int, contexts: Array, words: Array) -> tuple[Array, Array, Array]:
         """Of n-grams: their counts, those of their histories together, and how many different words follow those."""
         history = np.zeros(len(words), np.int64)
         for length in range(1, n):  # the history's first token, its first two, and so on
             history = self._find(length, history, contexts[:, contexts.shape[1] - n + length])
-        place = self._find(n, history, words)
-        times = np.where(place >= 0, counts[n - 1][place], 0)
-        histories = self._keys[n - 1] // self.size
-        known = len(self._keys[n - 2]) if n > 1 else 1
-        of = np.bincount(histories, counts[n - 1], minlength=known)
-        different = np.bincount(histories, minlength=known)
-        return times, np.where(history >= 0, of[history], 0), np.where(history >= 0, different[history], 0)
+        order, place = self._orders[n - 1], self._find(n, history, words)
+        times = np.where(place >= 0, order.counts[place], 0)
+        return times, np.where(history >= 0, order.of[history], 0), np.where(history >= 0, order.different[history], 0)
 
     def _find(self, n: int, history: Array, token: Array) -> Array:
         """Numbers of n-grams of a history and a last token, -1 where there are none."""
-        keys = self._keys[n - 1]
+        keys = self._orders[n - 1].keys
         wanted = np.where(history >= 0, history * self.size + token, -1)
         places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.where(keys[places] == wanted, places, -1)

@@ -33,9 +33,9 @@ class Inception(nn.Module):
         return self.fc(self.dropout(self.features(images).mean((2, 3))))
 
 
-def shrinking(small: bool) -> int:
-    """The stride of layers that shrink no images of a few dozen pixels."""
-    return 1 if small else 2
+def first_layer(channels: int, small: bool) -> Convolution:
+    """Of version 3 and those after it; images of a few dozen pixels are not shrunk."""
+    return Convolution(channels, 32, 3, padding=1) if small else Convolution(channels, 32, 3, 2)
 
 
 def chain(inputs: int, blocks: list[dict[str, str]], padded: bool = False) -> list[nn.Module]:
@@ -123,7 +123,7 @@ class InceptionV3(nn.Module):
     def __init__(self, channels: int, classes: int, small: bool) -> None:
         super().__init__()
         self.auxiliary: list[Tensor] = []
-        self.Conv2d_1a_3x3 = Convolution(channels, 32, 3, shrinking(small), 1 if small else 0)
+        self.Conv2d_1a_3x3 = first_layer(channels, small)
         self.Conv2d_2a_3x3, self.Conv2d_2b_3x3 = Convolution(32, 32, 3), Convolution(32, 64, 3, padding=1)
         self.maxpool1 = nn.Identity() if small else nn.MaxPool2d(3, 2)
         self.Conv2d_3b_1x1, self.Conv2d_4a_3x3 = Convolution(64, 80, 1), Convolution(80, 192, 3)
@@ -154,7 +154,7 @@ def inception_v4(channels: int, classes: int, small: bool) -> nn.Module:
     """Inception v4 (Szegedy et al. 2017, "Inception-v4, Inception-ResNet", figures 3 to 9)."""
     edge = 1 if small else 0
     stem: list[nn.Module] = [
-        Convolution(channels, 32, 3, shrinking(small), edge),
+        first_layer(channels, small),
         *(Convolution(32, 32, 3, padding=edge), Convolution(32, 64, 3, padding=1)),
     ]
     first = paths("max", "3x3:96") if small else paths("max/2", "3x3:96/2")
@@ -201,7 +201,7 @@ class Residual(nn.Module):
 def inception_resnet_v2(channels: int, classes: int, small: bool) -> nn.Module:
     """Inception-ResNet v2 (Szegedy et al. 2017), with the stem of version 3, as the authors' program has it."""
     stem: list[nn.Module] = [
-        Convolution(channels, 32, 3, shrinking(small), 1 if small else 0),
+        first_layer(channels, small),
         *(Convolution(32, 32, 3), Convolution(32, 64, 3, padding=1)),
         nn.Identity() if small else nn.MaxPool2d(3, 2),
         *(Convolution(64, 80, 1), Convolution(80, 192, 3), nn.MaxPool2d(3, 2)),

@@ -5,7 +5,6 @@ Normalization and activation come before each convolution, so that nothing stand
 
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -52,8 +51,6 @@ class PreActResNet(nn.Module):
         small: images of a few dozen pixels: a first convolution of 3 x 3 that shrinks nothing, and no pooling.
     """
 
-    expansion: ClassVar[dict[bool, int]] = {False: 1, True: 4}
-
     def __init__(self, bottleneck: bool, counts: tuple[int, ...], channels: int, classes: int, small: bool) -> None:
         super().__init__()
         self.conv1 = convolution(channels, 64, 3) if small else convolution(channels, 64, 7, 2)
@@ -64,8 +61,9 @@ class PreActResNet(nn.Module):
             for k in range(count):
                 stride = 2 if stage and k == 0 else 1
                 deep = ((1, width, 1), (3, width, stride), (1, 4 * width, 1))
-                blocks.append(Block(inputs, deep if bottleneck else ((3, width, stride), (3, width, 1))))
-                inputs = width * self.expansion[bottleneck]
+                steps = deep if bottleneck else ((3, width, stride), (3, width, 1))
+                blocks.append(Block(inputs, steps))
+                inputs = steps[-1][1]
         self.blocks, self.bn = nn.Sequential(*blocks), nn.BatchNorm2d(inputs)
         self.feature_dim, self.fc = inputs, nn.Linear(inputs, classes)
         he_normal(self)
