@@ -181,15 +181,16 @@ CNN_PRESETS = {
     "default": CNNConfig(),
     "book": CNNConfig(inputs="bytes", optimizer="adadelta", learning_rate=1.0, learning_rate_end=1.0),
 }
+_BOOK_DEEP_CNN: Mapping[str, Any] = {"data": "cifar10-jpeg", "batch_size": 50, "augmentation": "book"}
 DEEP_CNN_PRESETS = {
     "default": DeepCNNConfig(epochs=20, augmentation="cifar"),
     # chapter 4 trains for 100 epochs, or for 3 or 5 where there is less time
     **{
-        name: DeepCNNConfig(
-            data="cifar10-jpeg", epochs=epochs, batch_size=50, augmentation="book", learning_rate_end=1e-3
-        )
+        name: DeepCNNConfig(**_BOOK_DEEP_CNN, epochs=epochs, learning_rate_end=1e-3)
         for name, epochs in (("book", 100), ("book-3", 3), ("book-5", 5))
     },
+    # the same 100 epochs with steps that fall to 0
+    "book-falling": DeepCNNConfig(**_BOOK_DEEP_CNN, epochs=100, dtype="bfloat16"),
 }
 
 #: CIFAR-10 from 400 images a class, as docs/transfer.md has it
