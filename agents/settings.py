@@ -135,7 +135,7 @@ class Online(Seeing, Acting):
     clip_rewards: tyro.conf.FlagConversionOff[bool] = False
     """Learn from -1, 0 or 1 in place of rewards; returns are counted as they are."""
     hidden: tuple[int, ...] = (64, 64)
-    """Units of the hidden layers of the backbone mlp; of gru and lstm, whose last layer remembers."""
+    """Units of the hidden layers of the backbone mlp; in recurrent ones the last remembers."""
     activation: str = "tanh"
     """Activation of those layers: relu, tanh, elu or silu."""
     log_every: int = 1_000
