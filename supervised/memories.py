@@ -63,7 +63,8 @@ class Window(Memory):
 
         attention      one layer: c_t = sum_s softmax(q_t k_s / sqrt(d)) v_s in several heads, and then the attentional
                        vector tanh(W [c_t; h_t]) of Luong, Pham and Manning (2015)
-        transformer    a causal Transformer, as in Parisotto et al. (2020), whose newest place is read
+        transformer    a causal Transformer whose newest place is read; its layers add nothing at first, so that
+                       learning begins with the newest alone, which keeps it steady (Parisotto et al. 2020)
 
     Raises:
         UserError: units that heads cannot share.
@@ -81,6 +82,9 @@ class Window(Memory):
             self.look, self.leave = Attention(units, HEADS, causal=True), nn.Linear(2 * units, units)
         else:
             self.look = Transformer(units, LAYERS, HEADS, causal=True)
+            for layer in self.look.layers:
+                nn.init.zeros_(layer.attention.out.weight)
+                nn.init.zeros_(layer.dense[-1].weight)
         self.register_buffer("ages", sinusoids(WINDOW, units), persistent=False)
 
     def forward(self, inputs: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:

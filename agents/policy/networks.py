@@ -18,6 +18,7 @@ from supervised import backbones
 from supervised.training.errors import UserError, require, require_falling
 from supervised.training.precision import autocast
 from supervised.training.seeding import generator_state, generators, seeded_modules, set_generator_state
+from supervised.transformer import Transformer
 
 Array = NDArray[Any]
 
@@ -171,12 +172,13 @@ def _values(critic_of: str, action_space: gym.Space[Any]) -> int:
 def _initialise(network: ActorCritic) -> None:
     """Orthogonal weights, those of the policy's output small: the first policy is nearly uniform.
 
-    A backbone that has learnt before stays as it is.
+    A backbone that has learnt before stays as it is, and so does a Transformer, which begins in a way of its own.
     """
     relu = nn.init.calculate_gain("relu")
-    learnt = {one for part in network.modules() if isinstance(part, backbones.Pretrained) for one in part.modules()}
+    own = (backbones.Pretrained, Transformer)
+    begun = {one for part in network.modules() if isinstance(part, own) for one in part.modules()}
     for module in network.modules():
-        if module not in learnt and isinstance(module, (nn.Linear, nn.Conv2d)):
+        if module not in begun and isinstance(module, (nn.Linear, nn.Conv2d)):
             gain = 0.01 if module is network.policy else 1.0 if module is network.value else relu
             nn.init.orthogonal_(module.weight, gain)
             if module.bias is not None:

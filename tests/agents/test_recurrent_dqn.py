@@ -65,7 +65,7 @@ def test_only_a_memory_knows_the_sign() -> None:
 
 @pytest.mark.parametrize("double", [False, True])
 def test_loss_by_hand(double: bool) -> None:
-    """Each step of an episode of three, with all that was before it: y_t = r_t + gamma max q(h_(t+1)), r_t at the end."""
+    """Each of three steps, with all that was before it: y_t = r_t + gamma max q(h_(t+1)), and r_t at the end."""
     changes = {"sequence_length": 1, "burn_in": 5, "batch_size": 1, "loss": "squared", "discount": 0.9}
     config = dataclasses.replace(SMALL, **changes, double=double, bound_targets=False)
     agent = dqn.Agent(config, TMaze.observation_space, TMaze.action_space)

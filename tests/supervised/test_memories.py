@@ -17,8 +17,13 @@ def sequence(length: int, seed: int = 0) -> torch.Tensor:
 
 
 def made(kind: str) -> Any:
+    """With weights as they might be after some learning."""
     torch.manual_seed(0)
-    return MEMORIES[kind](3, UNITS)
+    memory = MEMORIES[kind](3, UNITS)
+    with torch.no_grad():
+        for parameter in memory.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.3)
+    return memory
 
 
 def no_starts(length: int) -> torch.Tensor:
@@ -77,6 +82,12 @@ def test_the_newest_sees_its_window_and_no_further(kind: str) -> None:
     swapped = inputs.clone()
     swapped[[-3, -2]] = inputs[[-2, -3]]
     assert (memory(swapped, state, starts)[0][-1] - newest).abs().amax() > 1e-5
+
+
+def test_a_transformer_begins_with_the_newest_alone() -> None:
+    memory, inputs, starts = MEMORIES["transformer"](3, UNITS), sequence(4), no_starts(4)
+    state, alone = torch.zeros(2, memory.state_dim), torch.ones(1, 2, dtype=torch.bool)
+    torch.testing.assert_close(memory(inputs, state, starts)[0][-1], memory(inputs[-1:], state, alone)[0][0])
 
 
 @pytest.mark.parametrize("kind", WINDOWS)
