@@ -123,6 +123,14 @@ class Seeing:
 
 
 @dataclass(frozen=True)
+class Normalizing:
+    """Settings of every algorithm that can bring observations to one scale."""
+
+    normalize_observations: tyro.conf.FlagConversionOff[bool] = False
+    """Shift and scale observations to mean 0 and variance 1 over all those seen before."""
+
+
+@dataclass(frozen=True)
 class Online(Seeing, Acting):
     """Settings of every algorithm that trains a network by gradients in the environments it acts in."""
 

@@ -19,6 +19,7 @@ from supervised.transformer import Attention, Transformer, sinusoids
 
 WINDOW = 8  # inputs that `Attention` and `Transformer` see, the newest among them
 HEADS, LAYERS = 4, 2
+ADDED = ("attention.out.weight", "dense.2.weight")  # of what a layer of a Transformer adds
 
 
 class Memory(nn.Module):
@@ -82,9 +83,9 @@ class Window(Memory):
             self.look, self.leave = Attention(units, HEADS, causal=True), nn.Linear(2 * units, units)
         else:
             self.look = Transformer(units, LAYERS, HEADS, causal=True)
-            for layer in self.look.layers:
-                nn.init.zeros_(layer.attention.out.weight)
-                nn.init.zeros_(layer.dense[-1].weight)
+            for name, parameter in self.look.layers.named_parameters():
+                if name.endswith(ADDED):
+                    nn.init.zeros_(parameter)
         self.register_buffer("ages", sinusoids(WINDOW, units), persistent=False)
 
     def forward(self, inputs: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:

@@ -69,7 +69,7 @@ class Config(Cloning):
     """Share of units dropped in its layers during training."""
     validation: float = 0.15
     """Share of the steps held out to validate, as whole episodes; 0: none."""
-    batch_size: int = 64
+    batch_size: int = 16
     """Windows of `context` steps in a gradient step; an epoch draws as many as together have the steps demonstrated."""
     decay: tyro.conf.FlagConversionOff[bool] = True
     """Let the step size fall linearly to 0 over the run."""

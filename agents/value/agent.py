@@ -11,7 +11,8 @@ import tyro
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.settings import Online
+from agents.moments import observation_moments
+from agents.settings import Normalizing, Online
 from agents.transforms import Transforms
 from agents.value.distributions import LOSSES, Categorical, Distribution, Expected, Quantile
 from agents.value.networks import QNetwork
@@ -26,7 +27,7 @@ NORMALIZED = ("mlp", "nature_cnn", "nips_cnn")
 
 
 @dataclass(frozen=True)
-class ValueSettings(Online):
+class ValueSettings(Normalizing, Online):
     """Settings of every learner of action values."""
 
     learning_rate: float = 4e-3
@@ -98,6 +99,7 @@ class Agent:
     """Acts by the action values of a network.
 
     Attributes:
+        moments: of all observations seen, where those are normalized.
         space, transform: what the network sees, and what makes it from a batch of observations.
         network: the online network.
         epsilon: share of random actions when not deterministic.
@@ -113,6 +115,8 @@ class Agent:
         self.n_actions, self.first_action = int(action_space.n), int(action_space.start)
         self.device = torch.device(config.device)
         self.distribution = make_distribution(config)
+        moments = observation_moments(config.normalize_observations, self.space)
+        self.moments = None if moments is None else moments.to(self.device)
         with seeded_modules(config.seed, "network"):
             normalized = not config.layer_norm or config.backbone in NORMALIZED
             require(normalized, "layer_norm", True, f"only the backbones {', '.join(NORMALIZED)} have it")
@@ -135,13 +139,21 @@ class Agent:
     def outputs(self, network: QNetwork, observations: Tensor) -> Tensor:
         """What a network of this kind puts out ``(batch, actions, size)`` float32, in the arithmetic of the run."""
         with autocast(self.device, self._dtype):
-            return network(observations).float()
+            return network(self._seen(observations)).float()
 
     def unrolled(self, network: QNetwork, observations: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
         """What a network that remembers puts out, and its state, see `QNetwork.unroll`; both float32."""
         with autocast(self.device, self._dtype):
-            outputs, state = network.unroll(observations, state, starts)
+            outputs, state = network.unroll(self._seen(observations), state, starts)
         return outputs.float(), state.float()
+
+    def see(self, observations: Array) -> None:
+        """Take observations ``(n, *observation)`` into the moments that normalize later ones, where there are any."""
+        if self.moments is not None:
+            self.moments.update(observations)
+
+    def _seen(self, observations: Tensor) -> Tensor:
+        return observations if self.moments is None else self.moments(observations)
 
     def initial_state(self, lanes: int) -> Array:
         """What a recurrent backbone remembers before an episode ``(lanes, units)``; for others ``(lanes, 0)``."""
@@ -178,6 +190,7 @@ class Agent:
         """Weights and the state of exploration."""
         return {
             "network": self.network.state_dict(),
+            "moments": None if self.moments is None else self.moments.state_dict(),
             "epsilon": self.epsilon,
             "rng": generator_state(self._rng),
         }
@@ -185,5 +198,7 @@ class Agent:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
         self.network.load_state_dict(state["network"])
+        if self.moments is not None:
+            self.moments.load_state_dict(state["moments"])
         self.epsilon = state["epsilon"]
         set_generator_state(self._rng, state["rng"])

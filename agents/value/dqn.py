@@ -132,13 +132,11 @@ _MEMORY = Config(
     env_kwargs={"velocities": False},
     backbone="gru",
     hidden=(64, 64),
+    normalize_observations=True,
     total_steps=200_000,
-    batch_size=512,
     learning_rate=2e-3,
     learning_starts=2_000,
-    train_every=64,
     updates=4,
-    target_every=50,
     epsilon_steps=10_000,
 )
 
@@ -244,6 +242,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
         if config.terminal_reward is not None:
             transitions.rewards[transitions.terminated] = config.terminal_reward
         replay.add(transitions)
+        agent.see(transitions.observations[transitions.valid])
         episodes.add(rollout)
         before, step = step, step + config.lanes
         if step > max(config.learning_starts, config.lanes):  # the first steps are complete with the second ones

@@ -211,6 +211,7 @@ class Learner:
                 if config.max_gradient_norm:
                     nn.utils.clip_grad_norm_(self.network.parameters(), config.max_gradient_norm)
                 self.optimizer.step()
+        agent.see(played.observations[played.valid])  # a round's are all seen alike: from now on
         return {**metrics, "learning_rate": rate}
 
     def state_dict(self) -> dict[str, Any]:
