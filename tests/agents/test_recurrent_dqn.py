@@ -110,13 +110,37 @@ def test_acting_remembers_and_begins_anew() -> None:
     assert np.abs(after[0] - state[0]).max() > 1e-3
 
 
+def test_observations_are_brought_to_one_scale() -> None:
+    """Those of large numbers far from 0 as others of mean 0 and variance 1, and so where the agent is loaded."""
+    plain = dqn.Agent(SMALL, TMaze.observation_space, TMaze.action_space)
+    agent, other = (
+        dqn.Agent(dataclasses.replace(SMALL, normalize_observations=True), TMaze.observation_space, TMaze.action_space)
+        for _ in range(2)
+    )
+    standard = np.array([[1, -1], [-1, 1], [1, 1], [-1, -1]], np.float32)
+    agent.see(3 + 0.01 * standard)
+    other.load_state_dict(agent.state_dict())
+    begun = plain.initial_state(4), np.ones(4, np.bool_)
+    _, expected = plain.act_with_state(standard, *begun, deterministic=True)
+    for one in (agent, other):
+        _, state = one.act_with_state((3 + 0.01 * standard).astype(np.float32), *begun, deterministic=True)
+        np.testing.assert_allclose(state, expected, atol=1e-3)
+
+
 class Killed(Exception):
     """Stands for a kill."""
 
 
 @pytest.mark.parametrize("backbone", ["lstm", "transformer"])
 def test_resuming_gives_the_same_bits(backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = dataclasses.replace(SMALL, backbone=backbone, total_steps=600, priority_exponent=0.5, checkpoint_every=100)
+    config = dataclasses.replace(
+        SMALL,
+        backbone=backbone,
+        total_steps=600,
+        priority_exponent=0.5,
+        normalize_observations=True,
+        checkpoint_every=100,
+    )
 
     def started(name: str) -> Run:
         settings: dict[str, Any] = {"preset": "x", "config": to_json(SMALL), "total": config.total_steps}
