@@ -46,13 +46,13 @@ class Batch(NamedTuple):
 
 
 class Sequences(NamedTuple):
-    """Steps one after the other, drawn from a replay memory, for networks that remember.
+    """Steps one after the other, drawn from a replay memory, for networks that remember nothing at the first.
 
-    What is learnt from, ``(rows, ...)``, are some of the places of the flattened ``(time, batch)``.
+    What is learnt from, ``(rows, ...)``, are some of the places of the flattened ``(time, batch)``. A sequence shorter
+    than others has its last step again and again.
     """
 
     observations: Array  # (time, batch, *observation)
-    starts: Array  # (time, batch) bool: where the memory is empty
     here: Array  # (rows,) int64: places to learn from
     there: Array  # (rows,) int64: places m steps later
     actions: Array  # (rows, *action)
@@ -206,27 +206,21 @@ class Replay:
             ValueError: no step is complete yet.
         """
         drawn = self._draw(size, rng)
-        rows, known, whole = self._around(drawn, rng.integers(length, size=size), length + burn_in)
-        time = np.arange(len(rows))[:, None]
-        learnt = known & (whole | (time - known.argmax(0) >= burn_in))
-        learnt[:burn_in], learnt[-1] = False, True
-        first = int(known.any(1).argmax())  # before that no sequence has begun
-        starts = ~known
-        starts[1:] |= ~known[:-1]
-        starts[0] = True
-        beyond, row = [], rows[-1]
+        rows, first, whole = self._around(drawn, rng.integers(length, size=size), length + burn_in)
+        end = len(rows) - 1  # the last that can be learnt from
         for _ in range(self._n_step):
-            after = self._after[row % self.capacity]
-            row = np.where(after == NONE, row, after)
-            beyond.append(row)
-        places = np.flatnonzero(learnt[first:])
-        chosen = rows[first:].ravel()[places]
+            after = self._after[rows[-1] % self.capacity]
+            rows = np.concatenate([rows, np.where(after == NONE, rows[-1], after)[None]])
+        # all begin at once, so that a recurrent layer passes through them in one go
+        place = np.arange(len(rows) - first.min())[:, None] + first
+        rows = np.take_along_axis(rows, np.minimum(place, len(rows) - 1), 0)
+        learnt = (burn_in <= place) & (place < end) & (whole | (place - first >= burn_in)) | (place == end)
+        places = np.flatnonzero(learnt)
+        chosen = rows.ravel()[places]
         rewards, discounts, _, steps = self._ahead(chosen)
-        seen = np.concatenate([rows[first:], beyond])
         weights = self._weights(drawn, weight_exponent)[places % size]
         return Sequences(
-            self._seen(seen.ravel()).reshape(*seen.shape, *self._shape),
-            np.concatenate([starts[first:], np.zeros((self._n_step, size), np.bool_)]),
+            self._seen(rows.ravel()).reshape(*rows.shape, *self._shape),
             places,
             places + np.where(discounts == 0, 0, steps) * size,
             self._columns["actions"][chosen % self.capacity],
@@ -240,20 +234,19 @@ class Replay:
         """Rows ``(length, n)`` of the same episodes that end up to ``later (n,)`` steps after some rows ``(n,)``.
 
         Returns:
-            them, where an episode has fewer its first again and again; which of them are no such repetition; and
-            ``(n,)`` whether the episode began with the first.
+            them; ``(n,)`` the place of the first, before which it is only repeated, as the episode, or what is
+            remembered of it, is shorter; and ``(n,)`` whether the episode began with that.
         """
         for k in range(int(later.max())):
             after = self._after[rows % self.capacity]
             rows = np.where((k < later) & (after != NONE) & self._complete(after), after, rows)
-        found, known = [rows], [np.ones(len(rows), np.bool_)]
+        found, first, known = [rows], np.full(len(rows), length - 1), np.ones(len(rows), np.bool_)
         for _ in range(length - 1):
             before = self._columns["before"][rows % self.capacity]
-            known.append(known[-1] & (before >= self.added - len(self)) & self._complete(before))
-            rows = np.where(known[-1], before, rows)
+            known &= (before >= self.added - len(self)) & self._complete(before)
+            rows, first = np.where(known, before, rows), first - known
             found.append(rows)
-        whole = self._columns["before"][rows % self.capacity] == NONE
-        return np.stack(found[::-1]), np.stack(known[::-1]), whole
+        return np.stack(found[::-1]), first, self._columns["before"][rows % self.capacity] == NONE
 
     def _weights(self, rows: Array, exponent: float) -> Array:
         """Importance weights ``(n,)`` float32 of rows drawn."""

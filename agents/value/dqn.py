@@ -335,8 +335,9 @@ class Learner:
         count = max(config.batch_size // config.sequence_length, 1)
         batch = replay.sample_sequences(count, config.sequence_length, config.burn_in, rng, weight_exponent)
         self._draw_noise(rng)
-        observations, starts, here, there = (torch.from_numpy(array).to(agent.device) for array in batch[:4])
-        sequence = observations, torch.from_numpy(agent.initial_state(count)).to(agent.device), starts
+        observations, here, there = (torch.from_numpy(array).to(agent.device) for array in batch[:3])
+        nothing = torch.from_numpy(agent.initial_state(count)).to(agent.device)
+        sequence = observations, nothing, observations.new_zeros(observations.shape[:2], dtype=torch.bool)
         outputs, _ = agent.unrolled(self.network, *sequence)
         with torch.no_grad():
             targets = agent.unrolled(self.target, *sequence)[0][there]
