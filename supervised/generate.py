@@ -1,5 +1,6 @@
 """Have a language model make up text: ``python -m supervised.generate RUN [--prime TEXT] [--temperature T] ...``."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,8 @@ class Options(Prompt):
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     with door():
-        options = parse(Options, arguments, prog=PROG, description=DESCRIPTION)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        options = parse(Options, given, prog=PROG, description=DESCRIPTION)
         record = read_config(options.run)
         model = find(record["algorithm"])
         if model.write is None:
