@@ -47,6 +47,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "hybrid-hmm": ("supervised.speech.hybrid", "spoken digits by hidden Markov models whose states a network tells"),
     "ctc": ("supervised.speech.recognizer", "spoken digits by a bidirectional LSTM and CTC"),
     "listen-attend": ("supervised.speech.attention", "spoken digits by an encoder, and a decoder with attention"),
+    "char-lm": ("supervised.language.characters", "text character by character: LSTM, GRU or Transformer"),
     "autoencoder": ("supervised.generative.autoencoder", "images through few numbers and back; or noise taken away"),
     "vae": (VARIATIONAL, "variational autoencoder, the book's; also conditional, or with beta"),
     "conv-vae": (VARIATIONAL, "convolutional variational autoencoder, for larger and coloured images"),

@@ -30,9 +30,9 @@ from agents.rollout import make_lanes
 from agents.sb3 import algorithms as sb3
 from agents.search import alpha_zero
 from agents.value import dqn
-from supervised import style
+from supervised import generate, style
 from supervised.classic import models as classic
-from supervised.language import ngrams
+from supervised.language import characters, ngrams
 from supervised.registry import REGISTRY as MODELS
 from supervised.training import training_door
 from supervised.training.checkpoint import atomic_write
@@ -54,6 +54,7 @@ from tools.results import (
     supervised_results,
     training_curves,
     transfer_results,
+    written_texts,
     zoo_agents,
 )
 from tools.tables import markdown, rounded
@@ -432,6 +433,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "network-settings": network_settings,
     "networks": architectures,
     "ngrams-settings": settings_table(presets(ngrams)),
+    "characters-settings": settings_table(presets(characters)),
+    "generate-options": options(generate.Options),
+    "written-texts": written_texts,
     "capsule-settings": capsule_settings,
     "fast-style-settings": fast_style_settings,
     "style-options": options(style.Options),
