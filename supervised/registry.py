@@ -43,6 +43,12 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     **{f"vgg{n}_bn": (CLASSIFICATION, f"VGG of {n} layers with batch normalization") for n in (11, 13, 16, 19)},
     "xception": (CLASSIFICATION, "Xception: depthwise separable convolutions with shortcuts"),
     "ngrams": ("supervised.language.ngrams", "n-grams of words or characters, counted and smoothed"),
+    "seq2seq": ("supervised.language.seq2seq", "sequence to sequence: encoder and decoder, with attention or without"),
+    "sentiment": (
+        "supervised.language.sentiment",
+        "whether a text says good or bad, by a recurrent network",
+    ),
+    "captioning": ("supervised.language.captioning", "captions of pictures: convolutions, and a recurrent decoder"),
     "autoencoder": ("supervised.generative.autoencoder", "images through few numbers and back; or noise taken away"),
     "vae": (VARIATIONAL, "variational autoencoder, the book's; also conditional, or with beta"),
     "conv-vae": (VARIATIONAL, "convolutional variational autoencoder, for larger and coloured images"),
