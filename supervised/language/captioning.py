@@ -1,7 +1,7 @@
 """Captions of pictures: convolutions see, a recurrent decoder writes (Vinyals et al. 2014; book, chapter 7).
 
 One in, many out. With attention the decoder looks at parts of the picture as it writes (Xu et al. 2015). Pictures and
-captions are drawn without end (`supervised.language.shapes`); captions that it is judged by were not there to be learnt.
+captions are drawn without end (`supervised.language.shapes`); what it is judged by was not there to be learnt from.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -186,17 +186,11 @@ def draw_captions(scenes: Scenes, told: Sequence[str], path: Path) -> None:
         for axes, (picture, caption), one in zip(drawing.subplots(3, 4).ravel(), scenes, told, strict=True):
             axes.imshow(picture, interpolation="nearest")
             axes.set_axis_off()
-            words = one.split()
-            half = len(words) // 2
-            text = f"{' '.join(words[:half])}\n{' '.join(words[half:])}"
-            axes.text(
-                0.5,
-                -0.06,
-                text,
+            axes.set_title(
+                one.replace(" above", "\nabove").replace(" left of", "\nleft of"),
+                y=-0.3,
+                fontsize="medium",
                 color=INK if one == caption else COLOURS[1],
-                ha="center",
-                va="top",
-                transform=axes.transAxes,
             )
 
 

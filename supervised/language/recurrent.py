@@ -57,7 +57,7 @@ class RecurrentSettings(Settings):
 class DecoderSettings(RecurrentSettings):
     """The same, of what writes sequences; the examples are drawn anew for every epoch."""
 
-    epochs: int = 20
+    epochs: int = 10
     """Times that examples are drawn and learnt from."""
     rows: int = 10_000
     """Examples of an epoch."""

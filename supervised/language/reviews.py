@@ -17,7 +17,7 @@ from supervised.training.seeding import generators
 
 NAME = "reviews"
 CLASSES = ("bad", "good")
-TRAIN, TEST = 700, 200  # reviews; of those to be judged by, as many more have an unseen negation
+TRAIN, TEST = 2_000, 250  # reviews; of those to be judged by, as many more have an unseen negation
 
 THINGS = (
     *("the plot", "the acting", "the film", "the ending", "the music", "the cast", "the script", "the camera work"),

@@ -23,7 +23,7 @@ from supervised.training.precision import autocast
 from supervised.training.run import Run
 from supervised.training.seeding import generators, seeded_modules, set_threads
 
-HELD_OUT = 100  # reviews of the training part that say how well it goes
+HELD_OUT = 200  # reviews of the training part that say how well it goes
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,12 @@ class Config(RecurrentSettings):
 
     data: str = "reviews"
     """The texts: reviews."""
-    epochs: int = 30
+    epochs: int = 20
     """Passes through what is learnt from."""
     batch_size: int = 20
     """Texts of a gradient step."""
+    embedding: int = 32
+    """Numbers that stand for a word."""
     hidden: int = 64
     """Units of a recurrent layer, half of which read from the last word to the first."""
     unknown: float = 0.1

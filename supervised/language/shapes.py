@@ -23,61 +23,64 @@ COLOURS = {
     "purple": (150, 60, 190),
     "white": (235, 235, 235),
 }
-SHAPES = ("circle", "square", "triangle")
+NAMES = tuple(f"{colour} {shape}" for colour in COLOURS for shape in ("circle", "square", "triangle"))
 SINGLE = 0.1  # share of pictures with one shape
+
+
+Y, X = np.mgrid[:SIDE, :SIDE]
 
 
 class Shape(NamedTuple):
     """A shape in a picture."""
 
-    colour: str
-    shape: str
+    name: str  # "red circle"
     x: float  # of its centre, px
     y: float
     radius: float
 
-    @property
-    def named(self) -> str:
-        """ "a red circle"."""
-        return f"a {self.colour} {self.shape}"
-
     def covers(self) -> Array:
         """The pixels that it covers ``(height, width)`` bool."""
-        y, x = np.mgrid[:SIDE, :SIDE]
-        x, y = x - self.x, y - self.y
-        if self.shape == "circle":
+        x, y = X - self.x, Y - self.y
+        if self.name.endswith("circle"):
             return x**2 + y**2 <= self.radius**2
-        if self.shape == "square":
+        if self.name.endswith("square"):
             return np.maximum(np.abs(x), np.abs(y)) <= 0.85 * self.radius
         return (np.abs(y) <= self.radius) & (2 * np.abs(x) <= y + self.radius)  # the tip is on top
 
 
 def draw_scene(rng: np.random.Generator) -> tuple[str, list[Shape]]:
     """A caption, and its shapes in the order in which it names them."""
-    first = _shape(rng)
+    names = [NAMES[one] for one in rng.integers(len(NAMES), size=2)]
     if rng.random() < SINGLE:
-        return first.named, [first]
+        return f"a {names[0]}", [Shape(names[0], *_places(1, rng)[0])]
     while True:
-        second = _shape(rng)
-        right, down = second.x - first.x, second.y - first.y
+        places = _places(2, rng)
+        (x, y, radius), (other_x, other_y, other_radius) = places
+        right, down = other_x - x, other_y - y
         far, near = max(abs(right), abs(down)), min(abs(right), abs(down))
-        if far > first.radius + second.radius + 1 and far > 2 * near:  # apart, and clearly along one axis
+        if far > radius + other_radius + 1 and far > 2 * near:  # apart, and clearly along one axis
             break
     upright = abs(down) > abs(right)
-    shapes = [first, second] if (down if upright else right) > 0 else [second, first]
+    if (down if upright else right) < 0:
+        places.reverse()
     relation = "above" if upright else "left of"
-    return f" {relation} ".join(one.named for one in shapes), shapes
+    return f"a {names[0]} {relation} a {names[1]}", [
+        Shape(*one) for one in zip(names, *zip(*places, strict=True), strict=True)
+    ]
 
 
 def paint(shapes: list[Shape], rng: np.random.Generator) -> Array:
     """The picture ``(height, width, 3)`` uint8 of shapes, with some noise."""
     picture = np.full((SIDE, SIDE, 3), GROUND, np.float32)
     for one in shapes:
-        picture[one.covers()] = COLOURS[one.colour]
-    return np.clip(picture + rng.normal(0, NOISE, picture.shape), 0, 255).astype(np.uint8)
+        picture[one.covers()] = COLOURS[one.name.split()[0]]
+    picture += NOISE * rng.standard_normal(picture.shape, np.float32)
+    return picture.clip(0, 255).astype(np.uint8)
 
 
-def _shape(rng: np.random.Generator) -> Shape:
-    radius = rng.uniform(*RADII)
-    x, y = rng.uniform(radius, SIDE - 1 - radius, 2)
-    return Shape(str(rng.choice(list(COLOURS))), str(rng.choice(SHAPES)), x, y, radius)
+def _places(count: int, rng: np.random.Generator) -> list[tuple[float, float, float]]:
+    """x, y and radius of shapes that are wholly in the picture."""
+    return [
+        (*(radius + along * (SIDE - 1 - 2 * radius)).tolist(), radius)
+        for radius, along in zip(rng.uniform(*RADII, count).tolist(), rng.random((count, 2)), strict=True)
+    ]
