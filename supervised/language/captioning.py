@@ -47,8 +47,6 @@ class Config(DecoderSettings):
 
     data: str = NAME
     """The pictures: shapes."""
-    epochs: int = 10
-    """Times that pictures are drawn and learnt from."""
     attention: str = "none"
     """How the decoder looks at parts of the picture: none, bahdanau (additive) or luong (multiplicative)."""
     width: int = 16

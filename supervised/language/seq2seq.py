@@ -211,7 +211,7 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     }
 
     def draw(folder: Path) -> Iterator[Path]:
-        draw_lengths(lengths, longest, folder / "lengths.png", f"{name}, {model.task.reads} of the input")
+        draw_lengths(lengths, longest, folder / "lengths.png", f"{name}: inputs answered right", model.task.reads)
         yield folder / "lengths.png"
         if config.attention != "none":
             draw_attention(model, [text for text, _ in shown[:MAPS]], folder / "attention.png")
@@ -220,13 +220,13 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     return Judgement(f"{name}, {len(unseen):,} unseen inputs", measures, details, draw)
 
 
-def draw_lengths(lengths: Mapping[int, Sequence[bool]], longest: int, path: Path, what: str) -> None:
+def draw_lengths(lengths: Mapping[int, Sequence[bool]], longest: int, path: Path, title: str, unit: str) -> None:
     """Draw the share of right answers by length of the input, and up to where it was learnt."""
     with figure(path) as drawing:
-        (axes,) = panels(drawing, f"answered right; {what}")
+        (axes,) = panels(drawing, title)
         axes.plot(list(lengths), [float(np.mean(good)) for good in lengths.values()], "o-", markersize=4)
         axes.axvline(longest + 0.5, color=COLOURS[1], linestyle="--", label="longest to learn from")
-        axes.set(ylim=(-0.03, 1.03), xlabel="length of the input", ylabel="share")
+        axes.set(ylim=(-0.03, 1.03), xlabel=f"length of the input ({unit})", ylabel="share")
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.legend(loc="lower left")
 
@@ -249,10 +249,10 @@ def draw_attention(model: Seq2Seq, texts: Sequence[str], path: Path) -> None:
 PRESETS = {
     "default": Config(),
     "dates": Config(data="dates"),
-    "sorting": Config(data="sorting"),
+    "sorting": Config(data="sorting", epochs=20),
     "reversed-copy": Config(data="reversed-copy"),
-    "book": Config(attention="none", reverse=True, both=False),
-    "book-forward": Config(attention="none", both=False),
+    "book": Config(attention="none", reverse=True, both=False, epochs=20),
+    "book-forward": Config(attention="none", both=False, epochs=20),
 }
 ALGORITHMS = {
     "seq2seq": Model(
