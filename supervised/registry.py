@@ -48,6 +48,12 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "ctc": ("supervised.speech.recognizer", "spoken digits by a bidirectional LSTM and CTC"),
     "listen-attend": ("supervised.speech.attention", "spoken digits by an encoder, and a decoder with attention"),
     "char-lm": ("supervised.language.characters", "text character by character: LSTM, GRU or Transformer"),
+    "seq2seq": ("supervised.language.seq2seq", "sequence to sequence: encoder and decoder, with attention or without"),
+    "sentiment": (
+        "supervised.language.sentiment",
+        "whether a text says good or bad, by a recurrent network",
+    ),
+    "captioning": ("supervised.language.captioning", "captions of pictures: convolutions, and a recurrent decoder"),
     "autoencoder": ("supervised.generative.autoencoder", "images through few numbers and back; or noise taken away"),
     "vae": (VARIATIONAL, "variational autoencoder, the book's; also conditional, or with beta"),
     "conv-vae": (VARIATIONAL, "convolutional variational autoencoder, for larger and coloured images"),
