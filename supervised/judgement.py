@@ -15,6 +15,8 @@ from supervised.training.registry import Algorithm
 if TYPE_CHECKING:  # torch is slow to import
     from torch import nn
 
+    from supervised.language.word_vectors import WordVectors
+
 #: what `told` measures, with 95 % confidence (Wilson 1927)
 ACCURACY = {"accuracy": ".2%", "ci95_low": ".2%", "ci95_high": ".2%"}
 
@@ -40,11 +42,13 @@ class Model(Algorithm):
         measures: figure -> how it is printed, a format such as ".2%".
         judge: ``judge(config, state, data)`` of a checkpoint's state, on the test part of the data set of that name.
         perceive: ``perceive(config, state)`` of a checkpoint's state, what it makes of images: see `perception`.
+        vectors: ``vectors(config, state)`` of a checkpoint's state, vectors of words: see `supervised.words`.
     """
 
     measures: Mapping[str, str] = field(kw_only=True)
     judge: Callable[[Any, Mapping[str, Any], str], Judgement] = field(kw_only=True)
     perceive: Callable[[Any, Mapping[str, Any]], "nn.Module"] | None = field(kw_only=True, default=None)
+    vectors: Callable[[Any, Mapping[str, Any]], "WordVectors"] | None = field(kw_only=True, default=None)
 
 
 def told(name: str, data: DataSet, classes: NDArray[Any]) -> Judgement:
