@@ -43,6 +43,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     **{f"vgg{n}_bn": (CLASSIFICATION, f"VGG of {n} layers with batch normalization") for n in (11, 13, 16, 19)},
     "xception": (CLASSIFICATION, "Xception: depthwise separable convolutions with shortcuts"),
     "ngrams": ("supervised.language.ngrams", "n-grams of words or characters, counted and smoothed"),
+    "neural-lm": ("supervised.language.neural_lm", "the next word by a network over vectors of the last ones"),
     "word2vec": ("supervised.language.word2vec", "vectors of words by what stands near: CBOW, skip-gram, subwords"),
     "autoencoder": ("supervised.generative.autoencoder", "images through few numbers and back; or noise taken away"),
     "vae": (VARIATIONAL, "variational autoencoder, the book's; also conditional, or with beta"),

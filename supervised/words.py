@@ -1,4 +1,4 @@
-"""Ask vectors of words: ``python -m supervised.words RUN|glove:PATH neighbours WORD... | analogy A B C | write FILE``."""
+"""Ask vectors of words: ``python -m supervised.words RUN|glove:PATH neighbours WORD...``, or analogy, or write."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +17,8 @@ from supervised.training.run import read_config, read_state
 
 PROG = "python -m supervised.words"
 DESCRIPTION = (
-    "Ask vectors of words: neighbours WORD ... (what is near), analogy A B C (what is to C as B is to A), or write FILE "
-    "(a text file as GloVe's)."
+    "Ask vectors of words: neighbours WORD ... (what is near), analogy A B C (what is to C as B is to A), or "
+    "write FILE (a text file as GloVe's)."
 )
 
 
@@ -51,7 +51,8 @@ def vectors(source: str) -> WordVectors:
     record = read_config(folder)
     model = find(record["algorithm"])
     if model.vectors is None:
-        raise UserError(f"{source} is a run of {record['algorithm']}, which has no vectors of words; give one of word2vec")
+        name = record["algorithm"]
+        raise UserError(f"{source} is a run of {name}, which has no vectors of words; give one of word2vec")
     return model.vectors(from_json(model.config, record["config"]), read_state(folder))
 
 

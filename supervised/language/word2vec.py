@@ -1,7 +1,7 @@
 """word2vec: vectors of words by what stands near them in a text (Mikolov et al. 2013; book, chapter 7).
 
-How targets are foretold, and the loss of negative sampling, is told in `supervised.language.negative_sampling`. The full
-softmax, for small vocabularies, is P(w) = exp(h . o_w) / sum over all words v of exp(h . o_v), learnt by Adam.
+How targets are foretold, and the loss of negative sampling, is told in `supervised.language.negative_sampling`. The
+full softmax, for small vocabularies, is P(w) = exp(h . o_w) / sum over all words v of exp(h . o_v), learnt by Adam.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,7 +40,7 @@ class Config(Settings):
 
     data: str = "war-and-peace"
     """The text: war-and-peace, or text:PATH."""
-    epochs: int = 20
+    epochs: int = 10
     """Passes through what is learnt from."""
     batch_size: int = 512
     """Targets of a gradient step of softmax; negative sampling takes a step at every place of the text."""
@@ -92,11 +92,13 @@ class Config(Settings):
         return Subwords(self.buckets, self.shortest, self.longest)
 
 
-_SOFTMAX: Mapping[str, Any] = {"objective": "softmax", "rare": 50, "learning_rate": 1e-3, "epochs": 10}
+_SOFTMAX: Mapping[str, Any] = {"objective": "softmax", "rare": 50, "learning_rate": 1e-3, "epochs": 5}
 PRESETS = {
     "default": Config(),
-    "cbow": Config(architecture="cbow"),
-    "subwords": Config(buckets=20_000),
+    # each of those around a word gets but its share of the gradient, so that steps are longer
+    "cbow": Config(architecture="cbow", epochs=20, learning_rate=0.1),
+    # and all parts of a word move it, so that steps are shorter
+    "subwords": Config(buckets=20_000, learning_rate=0.005),
     "softmax": Config(**_SOFTMAX),
     "cbow-softmax": Config(**_SOFTMAX, architecture="cbow"),
 }
@@ -257,9 +259,9 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
 def unigram_loss(model: Word2Vec, targets: Array) -> float:
     """The mean loss of targets ``(n,)`` by the best scores that do not look at what foretells them (nat).
 
-    P(w) is a word's share of the places that are kept. With softmax the loss is -log P(w). With K words of noise, each w
-    with the chance N(w), the best score is x(w) = log P(w) / (K N(w) (1 - P(w))), as noise that is the target is passed
-    over; the mean over noise is taken exactly.
+    P(w) is a word's share of the places that are kept. With softmax the loss is -log P(w). With K words of noise, each
+    w with the chance N(w), the best score is x(w) = log P(w) / (K N(w) (1 - P(w))), as noise that is the target is
+    passed over; the mean over noise is taken exactly.
     """
     counts = model.counts.numpy()
     chances = counts * kept(counts, model.config.threshold)

@@ -1,7 +1,7 @@
 """Vectors of words: what is near, which word is to c as b is to a, and GloVe's files of text.
 
-Nearness is the cosine of the angle between two vectors. "a is to b as c is to ...?" is answered by the word whose vector
-is nearest to b - a + c, all of length 1 (3CosAdd; Mikolov, Yih and Zweig 2013, Levy and Goldberg 2014).
+Nearness is the cosine of the angle between two vectors. "a is to b as c is to ...?" is answered by the word whose
+vector is nearest to b - a + c, all of length 1 (3CosAdd; Mikolov, Yih and Zweig 2013, Levy and Goldberg 2014).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -135,7 +135,7 @@ def _parted(fields: Sequence[str], size: int | None, where: str) -> tuple[str, A
     # some of GloVe's words have spaces, but none has numbers after them
     longer = given > size and all(map(_is_number, fields[1 : 1 + given - size]))
     if given < max(size, 1) or longer:
-        raise CorruptFile(f"{where} has {given} numbers, and not {size or 'any'}; give the whole file, or mend that line")
+        raise CorruptFile(f"{where} has {given} numbers in place of {size or 'some'}; give the whole file, or mend it")
     try:
         vector = np.array(fields[1 + given - size :], np.float32)
     except ValueError as error:
