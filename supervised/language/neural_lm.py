@@ -41,10 +41,12 @@ class Config(Settings):
 
     data: str = "war-and-peace"
     """The text: war-and-peace, or text:PATH."""
-    epochs: int = 5
+    epochs: int = 4
     """Passes through what is learnt from."""
     batch_size: int = 256
     """Words of a gradient step."""
+    learning_rate: float = 2e-3
+    """Step size at the start."""
     dtype: str = "bfloat16"
     """Arithmetic of the network: float32, or bfloat16 (faster on some processors)."""
     order: int = 5
@@ -53,7 +55,7 @@ class Config(Settings):
     """Numbers of a word's vector."""
     hidden: int = 128
     """Units of the hidden layer."""
-    dropout: float = 0.0
+    dropout: float = 0.2
     """Share of the numbers before and after the hidden layer that a step leaves out."""
     rare: int = 2
     """Words that the training part has fewer times are unknown ones."""
