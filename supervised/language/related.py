@@ -58,6 +58,14 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 #: whose neighbours are shown
 SHOWN = ("prince", "she", "napoleon", "moscow", "battle", "eyes", "horse", "three", "morning", "went")
+#: words that the novel does not have, or writes otherwise: what has parts of words has vectors of these, too
+UNSEEN = ("natasha", "kutuzov", "happyness", "soldierlike", "horsewoman", "unforgiveable")
+#: questions whose answers are shown: a is to b as c is to; the first two are the book's
+ASKED = (
+    *(("man", "woman", "uncle"), ("man", "woman", "king"), ("he", "she", "brother"), ("man", "woman", "prince")),
+    *(("go", "went", "come"), ("horse", "horses", "soldier")),
+)
+ANSWERS = 5  # of a question
 FEWEST, MOST = 20, 60  # words of the picture: with fewer known ones it shows the most frequent
 
 
@@ -77,7 +85,8 @@ def measure(vectors: WordVectors) -> tuple[dict[str, float], dict[str, Any]]:
         "pairs": len(pairs),
         "questions": {name: len(answers) for name, answers in right.items()},
         "right": {name: sum(answers) for name, answers in right.items()},
-        "neighbours": {word: vectors.neighbours(word, NEAREST) for word in SHOWN if word in vectors},
+        "neighbours": {word: vectors.neighbours(word, NEAREST) for word in (*SHOWN, *UNSEEN) if vectors.knows(word)},
+        "answers": [[*asked, vectors.analogy(*asked, ANSWERS)] for asked in ASKED if all(map(vectors.knows, asked))],
     }
     return measures, details
 

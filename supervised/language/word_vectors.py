@@ -40,6 +40,10 @@ class WordVectors:
     def __contains__(self, word: str) -> bool:
         return word in self._places
 
+    def knows(self, word: str) -> bool:
+        """Whether the word has a vector, be it by its parts."""
+        return word in self or self._unseen(word) is not None
+
     def direction(self, word: str) -> Array:
         """The word's vector ``(size,)``, of length 1.
 

@@ -14,7 +14,15 @@ from supervised import words as words_door
 from supervised.language import neural_lm
 from supervised.language.neural_lm import Config, NeuralLM
 
-SMALL = {"size": 8, "hidden": 16, "order": 3, "batch_size": 32, "learning_rate": 2e-2, "dtype": "float32", "dropout": 0.0}
+SMALL = {
+    "size": 8,
+    "hidden": 16,
+    "order": 3,
+    "batch_size": 32,
+    "learning_rate": 2e-2,
+    "dtype": "float32",
+    "dropout": 0.0,
+}
 
 
 @pytest.fixture
