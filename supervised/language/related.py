@@ -137,6 +137,7 @@ def draw(vectors: WordVectors, frequent: list[str], folder: Path) -> Iterator[Pa
     plane = _principal(np.stack([vectors.direction(word) for pair in pairs for word in pair]))
     with figure(folder / "analogies.png", (800, 560)) as drawing:
         axes = drawing.add_subplot()
+        axes.set_title("Each pair's words, by PCA", loc="left", fontsize="medium")
         axes.set(xticks=[], yticks=[])
         for pair, ends in zip(pairs, plane.reshape(len(pairs), 2, 2), strict=True):
             axes.plot(*ends.T, color=PALE, linewidth=0.8, linestyle="--")
