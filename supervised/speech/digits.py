@@ -115,6 +115,8 @@ def judged(
     first = next(iter(details.values())).values()
     measures = {one: float(np.mean([found[one] for found in first])) for one in MEASURES}
     digits = sum(len(one.digits) for fold in parts.values() for one in fold.test)
-    whom = {"": "speakers it has heard", EACH: "each speaker unheard"}.get(config.held_out, f"{config.held_out} unheard")
+    whom = {"": "speakers it has heard", EACH: "each speaker unheard"}.get(
+        config.held_out, f"{config.held_out} unheard"
+    )
     protocol = f"{name}, {whom}, strings of {digits:,} recordings"
     return Judgement(protocol, measures, details, lambda folder: draw(folder, parts))

@@ -141,9 +141,9 @@ def padded(rows: Sequence[Array]) -> Tensor:
     return torch.from_numpy(found)
 
 
-def perturbed(config: EncoderSettings, recordings: list[Recording], epoch: int, rng: np.random.Generator) -> Iterator[
-    tuple[Array, Recording]
-]:
+def perturbed(
+    config: EncoderSettings, recordings: list[Recording], epoch: int, rng: np.random.Generator
+) -> Iterator[tuple[Array, Recording]]:
     """Strings of an epoch: what is heard of them ``(time, n)``, and they, as they are said there."""
     strength = min(epoch / config.ramp, 1.0)
     for one in strings(recordings, rng, min(1 + epoch // config.growth, LONGEST)):

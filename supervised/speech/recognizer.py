@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from supervised.data.spoken import WORDS, Recording, put_together
 from supervised.epochs import train_epochs
 from supervised.judgement import Judgement, Model
-from supervised.speech.ctc import BLANK, ctc_loss, said
+from supervised.speech.ctc import ctc_loss, said
 from supervised.speech.decoding import LanguageModel, beam_search, lattice, lexicon_tree, words_at
 from supervised.speech.digits import EACH, MEASURES, Fold, error_rates, folds, judged, test_strings
 from supervised.speech.encoder import Encoder, EncoderSettings, batches, padded, perturbed
@@ -113,7 +113,12 @@ def made(config: Config, names: Mapping[str, Any] | Sequence[str]) -> nn.ModuleD
 
 
 def learn_epoch(
-    config: Config, model: nn.Module, optimizer: torch.optim.Optimizer, recordings: list[Recording], epoch: int, name: str
+    config: Config,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    recordings: list[Recording],
+    epoch: int,
+    name: str,
 ) -> float:
     """Pass through the recordings, and return the mean loss of a digit (nat)."""
     stream = f"{name}, epoch {epoch}"
@@ -219,7 +224,9 @@ def of_years(decoder: Decoder, parts: Mapping[str, Fold]) -> dict[str, Any]:
         for way, language in (("lexicon", None), ("language model", model)):
             best = [beam_search(one, decoder.root, language, width=decoder.config.width)[:1] for one in chances]
             rates[way].append(error_rates([one[0].words if one else () for one in best], those))
-    return {way: {one: float(np.mean([rate[one] for rate in found])) for one in MEASURES} for way, found in rates.items()}
+    return {
+        way: {one: float(np.mean([rate[one] for rate in found])) for one in MEASURES} for way, found in rates.items()
+    }
 
 
 def year(rng: np.random.Generator) -> tuple[int, ...]:

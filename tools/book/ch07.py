@@ -5,7 +5,7 @@ import numpy as np
 from supervised.language.ngrams import NGrams
 from supervised.scratch import recurrent
 from tools import results
-from tools.book.rows import NOT_MEASURED, PROSE, Equation, Item, Reader, Sections, evaluated
+from tools.book.rows import NOT_MEASURED, PROSE, Equation, Item, Reader, Sections, both, evaluated, picture
 
 PART = "language and speech"
 MEMORY = "python -m agents.train ppo --preset memory"
@@ -25,6 +25,8 @@ RECURRENT = "supervised/scratch/recurrent.py"
 COUNTING = "python -m supervised.figures counting"
 NGRAMS = "supervised/language/ngrams.py"
 CHARACTERS, CHARACTER_LM = "supervised/language/characters.py", "python -m supervised.train char-lm --preset book"
+NEURAL_LM, WORD2VEC = "supervised/language/neural_lm.py", "supervised/language/word2vec.py"
+VECTORS = "supervised/language/word_vectors.py"
 
 
 def phrase() -> str:
@@ -130,14 +132,49 @@ ITEMS: Sections[Item] = {
         ),
         Item("example", "5-grams of 100 words", PROSE, lambda: f"{100**5:,}", book="10,000,000,000"),
     ],
-    "Neural language models": to_come(
-        ("figure", "words, one-hot, as vectors of four numbers"),
-        ("figure", "a network that tells the next word"),
-        ("steps", "continuous bags of words, and skip-grams"),
-        ("figure", "both kinds of networks"),
-        ("figure", "words in a plane, related ones near", "related words are near"),
-        ("figure", "differences between words that mean the same", "woman - man = queen - king"),
-    ),
+    "Neural language models": [
+        Item("figure", "words, one-hot, as vectors of four numbers", f"{NEURAL_LM}:NeuralLM"),
+        Item(
+            "figure",
+            "a network that tells the next word",
+            ("python -m supervised.train neural-lm", f"{NEURAL_LM}:NeuralLM"),
+            both(
+                evaluated("supervised-neural-lm-default", "perplexity", ".1f", "perplexity"),
+                evaluated("supervised-ngrams-default", "perplexity", ".1f", "of trigrams"),
+                evaluated("supervised-neural-lm-default", "with_trigrams", ".1f", "of both together"),
+            ),
+        ),
+        Item("steps", "continuous bags of words, and skip-grams", f"{WORD2VEC}:examples"),
+        Item(
+            "figure",
+            "both kinds of networks",
+            ("python -m supervised.train word2vec", "python -m supervised.train word2vec --preset cbow"),
+            both(
+                evaluated("supervised-word2vec-default", "loss", ".3f", "loss of skip-gram"),
+                evaluated("supervised-word2vec-default", "baseline", ".3f", "without looking at what is near"),
+                evaluated("supervised-word2vec-cbow", "loss", ".3f", "CBOW"),
+                evaluated("supervised-word2vec-cbow", "baseline", ".3f", "without looking"),
+            ),
+        ),
+        Item(
+            "figure",
+            "words in a plane, related ones near",
+            "supervised/language/related.py:draw",
+            both(picture("words"), evaluated("supervised-word2vec-cbow", "related", ".0%", "pairs near, by CBOW:")),
+            book="related words are near",
+        ),
+        Item(
+            "figure",
+            "differences between words that mean the same",
+            ("python -m supervised.words RUN analogy man woman king", "supervised/language/related.py:draw"),
+            both(
+                picture("analogies"),
+                "the novel has hardly a queen",
+                evaluated("supervised-word2vec-subwords", "analogies", ".0%", "answered right, by subwords:"),
+            ),
+            book="woman - man = queen - king",
+        ),
+    ],
     "Character-based models for generating new text": [
         Item(
             "steps",
@@ -223,6 +260,14 @@ EQUATIONS: Sections[Equation] = {
         Equation("of a word after n - 1 others", NGRAMS, "", "c(h w) / c(h)"),
         Equation("of a text by single words", NGRAMS, "", "P(w_1 ... w_m)"),
         Equation("of a text by trigrams", NGRAMS, "", "P(w_1 ... w_m)"),
+    ],
+    "Neural probabilistic language model": [
+        Equation("the hidden layer", NEURAL_LM, "NeuralLM.forward", "torch.tanh(self.hidden"),
+        Equation("the chances of all words, a softmax", NEURAL_LM, "NeuralLM.forward", "self.output(self.dropout(z))"),
+    ],
+    "Visualizing word embedding vectors": [
+        Equation("woman - man is about aunt - uncle", VECTORS, "WordVectors.analogy", "self.direction(b) -"),
+        Equation("woman - man is about queen - king", VECTORS, "WordVectors.analogy", "self.direction(b) -"),
     ],
     "Sequence to sequence learning": formulas("the chance of an output sequence, a product", "the same, written out"),
     "Sequence to sequence with attention": formulas(
