@@ -41,7 +41,7 @@ class Config(RecurrentSettings):
     hidden: int = 64
     """Units of a recurrent layer, half of which read from the last word to the first."""
     unknown: float = 0.1
-    """Chance that a word is learnt as <unk>, so that a text may have words that are not known."""
+    """Chance that a word is learnt as an unknown one, so that texts may have words that are not known."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -37,6 +37,7 @@ BLOCK = 250  # texts that are translated at once
 VALIDATED, UNSEEN, LONGER = (20, 20, 20) if SMOKE else (500, 2_000, 1_000)  # pairs of each kind, drawn
 MAPS = 3  # examples whose attention is drawn
 TOLD = 10  # examples in evaluation.json
+WRITTEN = 64  # tokens of an answer with its end: one that has not ended by then is cut
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -50,7 +51,7 @@ class Config(DecoderSettings):
     longest: int = 0
     """Tokens of the longest input that is learnt from; 0: what the task has for it."""
     limit: int = 64
-    """Tokens of the longest input that is read, and of the longest answer."""
+    """Tokens of the longest input that is read."""
     reverse: bool = False
     """The encoder reads from the last token to the first."""
     both: bool = True
@@ -58,8 +59,7 @@ class Config(DecoderSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("longest", "limit"):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
+        require(self.longest >= 0, "longest", self.longest, "use 0 or more")
         longest = self.trained_to
         require(longest <= self.limit, "limit", self.limit, f"use at least {longest}, the longest that is learnt from")
 
@@ -120,7 +120,7 @@ class Seq2Seq(nn.Module):
                 if len(text) > limit:
                     shown = join(text, self.task.reads)[:40]
                     raise UserError(f"{shown!r}... has {len(text)} {self.task.reads}: give at most {limit}")
-            told = self.decoder.write(self.read(block), limit, beam).tokens
+            told = self.decoder.write(self.read(block), WRITTEN, beam).tokens
             found += [join([self.vocabularies[1][token] for token in one], self.task.writes) for one in told]
         return found
 
@@ -239,7 +239,7 @@ def draw_attention(model: Seq2Seq, texts: Sequence[str], path: Path) -> None:
             weights = model.attended(text, told)
             assert weights is not None
             read = model.task.read(text)[:: -1 if model.config.reverse else 1]
-            axes.imshow(weights.T.float().cpu(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+            axes.imshow(weights.T.float().cpu().numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
             axes.set_xticks(range(weights.shape[0]), [*model.task.answer(told), "<eos>"])
             axes.set_yticks(range(weights.shape[1]), [*read, "<eos>"])
             axes.set_title(told, loc="left", fontsize="medium")
