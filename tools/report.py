@@ -30,9 +30,9 @@ from agents.rollout import make_lanes
 from agents.sb3 import algorithms as sb3
 from agents.search import alpha_zero
 from agents.value import dqn
-from supervised import style
+from supervised import generate, style, words
 from supervised.classic import models as classic
-from supervised.language import ngrams
+from supervised.language import characters, neural_lm, ngrams, word2vec
 from supervised.registry import REGISTRY as MODELS
 from supervised.training import training_door
 from supervised.training.checkpoint import atomic_write
@@ -52,9 +52,15 @@ from tools.results import (
     overview,
     perception_results,
     results,
+    sequence_results,
+    sequence_tasks,
     supervised_results,
     training_curves,
     transfer_results,
+    word_answers,
+    word_neighbours,
+    word_results,
+    written_texts,
     zoo_agents,
 )
 from tools.tables import markdown, rounded
@@ -226,13 +232,14 @@ capsule_settings, fast_style_settings = (
     settings_table({f"`{preset}`": MODELS.preset(preset, name) for preset in ("default", "paper")})
     for name in ("capsules", "fast-style")
 )
-variational_settings, adversarial_settings, autoencoder_settings, segmentation_settings = (
+variational_settings, adversarial_settings, autoencoder_settings, segmentation_settings, sequence_settings = (
     settings_table({f"`{name}`": MODELS.preset("default", name) for name in names})
     for names in (
         ("vae", "conv-vae"),
         ("gan", "conditional-gan", "dcgan"),
         ("autoencoder",),
         ("pixel-classifier", "sliding-window", "fcn", "unet"),
+        ("seq2seq", "captioning", "sentiment"),
     )
 )
 classic_settings, cloning_settings = (
@@ -262,7 +269,7 @@ def options(kind: type) -> Callable[[], str]:
 
     def table() -> str:
         meanings = field_docs(kind)
-        positional = {"run", "runs", "content", "style"}
+        positional = {"run", "runs", "content", "style", "source", "task", "words"}
         names = [field.name for field in dataclasses.fields(kind)]
         shown = (f"`{name.upper()}`" if name in positional else _flag(name) for name in names)
         return markdown(("option", "meaning"), ((one, meanings[name]) for one, name in zip(shown, names, strict=True)))
@@ -433,6 +440,18 @@ TABLES: dict[str, Callable[[], str]] = {
     "network-settings": network_settings,
     "networks": architectures,
     "ngrams-settings": settings_table(presets(ngrams)),
+    "characters-settings": settings_table(presets(characters)),
+    "generate-options": options(generate.Options),
+    "written-texts": written_texts,
+    "neural-lm-settings": settings_table(presets(neural_lm)),
+    "word2vec-settings": settings_table(presets(word2vec)),
+    "words-options": options(words.Options),
+    "word-results": word_results,
+    "word-neighbours": word_neighbours,
+    "word-answers": word_answers,
+    "sequence-settings": sequence_settings,
+    "sequence-tasks": sequence_tasks,
+    "sequence-results": sequence_results,
     "capsule-settings": capsule_settings,
     "fast-style-settings": fast_style_settings,
     "style-options": options(style.Options),
