@@ -248,11 +248,11 @@ def draw_attention(model: Seq2Seq, texts: Sequence[str], path: Path) -> None:
 
 PRESETS = {
     "default": Config(),
-    "dates": Config(data="dates"),
+    "dates": Config(data="dates", epochs=6),
     "sorting": Config(data="sorting", epochs=20),
     "reversed-copy": Config(data="reversed-copy"),
-    "book": Config(attention="none", reverse=True, both=False, epochs=20),
-    "book-forward": Config(attention="none", both=False, epochs=20),
+    "book": Config(attention="none", reverse=True, both=False),
+    "book-forward": Config(attention="none", both=False),
 }
 ALGORITHMS = {
     "seq2seq": Model(
