@@ -233,14 +233,15 @@ def draw_lengths(lengths: Mapping[int, Sequence[bool]], longest: int, path: Path
 
 def draw_attention(model: Seq2Seq, texts: Sequence[str], path: Path) -> None:
     """Draw where the decoder looked at each token that it wrote; inputs stand in the order that they were read in."""
-    with figure(path, (1200, 420)) as drawing:
+    tallest = max(len(model.task.read(text)) for text in texts)
+    with figure(path, (1200, max(420, 100 + 14 * tallest))) as drawing:
         row = drawing.subplots(1, len(texts))
         for axes, text, told in zip(row, texts, model.translate(texts, beam=1), strict=True):
             weights = model.attended(text, told)
             assert weights is not None
             read = model.task.read(text)[:: -1 if model.config.reverse else 1]
             axes.imshow(weights.T.float().cpu().numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
-            axes.set_xticks(range(weights.shape[0]), [*model.task.answer(told), "<eos>"])
+            axes.set_xticks(range(weights.shape[0]), [*model.task.answer(told), "<eos>"], rotation=90)
             axes.set_yticks(range(weights.shape[1]), [*read, "<eos>"])
             axes.set_title(told, loc="left", fontsize="medium")
             axes.grid(False)
