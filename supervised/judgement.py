@@ -15,6 +15,9 @@ from supervised.training.registry import Algorithm
 if TYPE_CHECKING:  # torch is slow to import
     from torch import nn
 
+    from supervised.language.sampling import Prompt
+    from supervised.language.word_vectors import WordVectors
+
 #: how what `share` finds is printed, but for its first figure
 INTERVAL = {"ci95_low": ".2%", "ci95_high": ".2%"}
 #: what `told` measures
@@ -42,13 +45,17 @@ class Model(Algorithm):
         measures: figure -> how it is printed, a format such as ".2%".
         judge: ``judge(config, state, data)`` of a checkpoint's state, on the test part of the data set of that name.
         perceive: ``perceive(config, state)`` of a checkpoint's state, what it makes of images: see `perception`.
+        write: ``write(config, state, prompt)``, the text that a language model makes up: see `supervised.generate`.
         answer: ``answer(config, state, texts, beam)`` of a checkpoint's state, a line for each text: see `translate`.
+        vectors: ``vectors(config, state)`` of a checkpoint's state, vectors of words: see `supervised.words`.
     """
 
     measures: Mapping[str, str] = field(kw_only=True)
     judge: Callable[[Any, Mapping[str, Any], str], Judgement] = field(kw_only=True)
     perceive: Callable[[Any, Mapping[str, Any]], "nn.Module"] | None = field(kw_only=True, default=None)
+    write: Callable[[Any, Mapping[str, Any], "Prompt"], str] | None = field(kw_only=True, default=None)
     answer: Callable[[Any, Mapping[str, Any], Sequence[str], int], list[str]] | None = field(kw_only=True, default=None)
+    vectors: Callable[[Any, Mapping[str, Any]], "WordVectors"] | None = field(kw_only=True, default=None)
 
 
 def share(name: str, right: NDArray[Any]) -> dict[str, float]:

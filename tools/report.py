@@ -30,9 +30,9 @@ from agents.rollout import make_lanes
 from agents.sb3 import algorithms as sb3
 from agents.search import alpha_zero
 from agents.value import dqn
-from supervised import style
+from supervised import generate, style, words
 from supervised.classic import models as classic
-from supervised.language import ngrams
+from supervised.language import characters, neural_lm, ngrams, word2vec
 from supervised.registry import REGISTRY as MODELS
 from supervised.training import training_door
 from supervised.training.checkpoint import atomic_write
@@ -56,6 +56,10 @@ from tools.results import (
     supervised_results,
     training_curves,
     transfer_results,
+    word_answers,
+    word_neighbours,
+    word_results,
+    written_texts,
     zoo_agents,
 )
 from tools.tables import markdown, rounded
@@ -264,7 +268,7 @@ def options(kind: type) -> Callable[[], str]:
 
     def table() -> str:
         meanings = field_docs(kind)
-        positional = {"run", "runs", "content", "style"}
+        positional = {"run", "runs", "content", "style", "source", "task", "words"}
         names = [field.name for field in dataclasses.fields(kind)]
         shown = (f"`{name.upper()}`" if name in positional else _flag(name) for name in names)
         return markdown(("option", "meaning"), ((one, meanings[name]) for one, name in zip(shown, names, strict=True)))
@@ -435,6 +439,15 @@ TABLES: dict[str, Callable[[], str]] = {
     "network-settings": network_settings,
     "networks": architectures,
     "ngrams-settings": settings_table(presets(ngrams)),
+    "characters-settings": settings_table(presets(characters)),
+    "generate-options": options(generate.Options),
+    "written-texts": written_texts,
+    "neural-lm-settings": settings_table(presets(neural_lm)),
+    "word2vec-settings": settings_table(presets(word2vec)),
+    "words-options": options(words.Options),
+    "word-results": word_results,
+    "word-neighbours": word_neighbours,
+    "word-answers": word_answers,
     "sequence-settings": sequence_settings,
     "sequence-tasks": sequence_tasks,
     "sequence-results": sequence_results,
