@@ -87,7 +87,6 @@ ITEMS: Sections[Item] = {
             "one or many in, one or many out",
             [f"python -m supervised.train {name}" for name in ("cnn", "captioning", "sentiment", "seq2seq", "char-lm")],
             "[all five run](../sequences.md)",
-            part=PART,
         ),
     ],
     "RNN implementation and training": [
