@@ -293,8 +293,7 @@ def sequence_results() -> str:
         if path.exists():
             one = json.loads(path.read_text())
             interval = f"{one['ci95_low']:.2%} to {one['ci95_high']:.2%}"
-            numbers = (f"{one[key]:.2%}" for key in ("exact", "greedy", "longer"))
-            exact, greedy, longer = numbers
+            exact, greedy, longer = (f"{one[key]:.2%}" for key in ("exact", "greedy", "longer"))
             read = "from the end" if config.reverse else "both ways" if config.both else "from the beginning"
             minutes = rounded(one["training"]["seconds"] / 60)
             rows.append((f"`{name}`", config.data, config.attention, read, minutes, exact, interval, greedy, longer))

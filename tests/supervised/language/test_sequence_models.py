@@ -42,7 +42,7 @@ def test_letters_are_learnt_to_be_turned_round(attention: str) -> None:
     model = seq2seq.train(config)
     found = seq2seq.judge(config, state(model), "reversed-copy")
     assert found.measures["exact"] > 0.9 and found.measures["ci95_low"] < found.measures["exact"]
-    assert set(found.details["by_length"]) == set("123456")
+    assert set(found.details["by_length"]) == set("123456") and 0 <= found.details["longer"] < found.measures["exact"]
     weights = model.attended("abc", "cba")
     assert weights is not None and weights.shape == (4, 4)
     assert weights[:3, :3].argmax(1).tolist() == [2, 1, 0]  # it looks at what it writes
@@ -56,6 +56,15 @@ def test_the_books_form_learns_without_attention() -> None:
     model = seq2seq.train(config)
     assert seq2seq.judge(config, state(model), "reversed-copy").measures["exact"] > 0.9
     assert model.attended("ab", "ba") is None
+
+
+@pytest.mark.parametrize("longest", [{"longest": 17}, {"limit": 11}])
+def test_there_may_be_nothing_longer(longest: dict[str, int]) -> None:
+    """No number of the task has more than 17 words, and a model reads no more than its limit."""
+    vocabularies = (("<unk>", "<pad>", "<go>", "<eos>", "one", "1"),) * 2
+    config = seq2seq.Config(hidden=4, **longest)  # type: ignore[arg-type]
+    found = seq2seq.judge(config, state(seq2seq.Seq2Seq(config, *vocabularies)), "number-words")
+    assert found.details["longer"] is None and found.details["longer_examples"] == 0
 
 
 def test_reversed_inputs_are_read_so() -> None:
