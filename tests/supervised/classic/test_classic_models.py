@@ -219,7 +219,7 @@ def test_inputs_that_do_not_fit(tmp_path: Path, refused: Callable[..., str], mon
         found.predict(np.zeros((2, 3, 3)))
     door.main(["decision-tree", "--data", "iris", "--run-dir", str(tmp_path / "run"), "--quiet"])
     line = refused(evaluate.main, tmp_path / "run", "--data", "digits")
-    assert "inputs=(8, 8): 4 numbers were learnt from" in line
+    assert "data='digits': it has classes 0, 1, 2 ..., and what was learnt from, iris, has setosa" in line
     part = Split(np.zeros((3, 4)), np.array([0, 1, 1]))
     monkeypatch.setitem(sets.SETS, "two", lambda: DataSet(part, part, ("a", "b")))
     assert "class=2: it was learnt, and two has 2 classes" in refused(evaluate.main, tmp_path / "run", "--data", "two")
