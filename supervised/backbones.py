@@ -312,6 +312,7 @@ class Pretrained(Backbone):
         self._stacked, self._frozen = is_stacked(space), frozen
         kind, self.network = perception(run)
         require(kind == name, "backbone_weights", str(run), f"that is a run of {kind}, use --backbone {kind}")
+        require(space.dtype == np.uint8, "backbone_weights", str(run), f"it sees images of bytes, and not {space}")
         try:
             with torch.no_grad():
                 features = self(torch.zeros((1, *space.shape), dtype=torch.uint8))
@@ -450,6 +451,10 @@ def build(name: str, space: gym.Space[Any], weights: str = "", frozen: bool = Fa
         UserError: no such backbone, or it cannot read this space.
     """
     if name not in (CATALOGUE if weights else BACKBONES):
+        if name in CATALOGUE:
+            raise UserError(
+                f"backbone {name!r} is what a run of supervised.train has learnt: give its backbone_weights"
+            )
         raise UserError(f"unknown backbone {name!r}{suggest(name, CATALOGUE if weights else BACKBONES)}")
     learns = bool(weights) or not frozen
     require(learns, "backbone_frozen", frozen, "the backbone would never learn: give its backbone_weights")
