@@ -15,6 +15,7 @@ from supervised.training.registry import Algorithm
 if TYPE_CHECKING:  # torch is slow to import
     from torch import nn
 
+    from supervised.language.sampling import Prompt
     from supervised.language.word_vectors import WordVectors
 
 #: what `told` measures, with 95 % confidence (Wilson 1927)
@@ -43,12 +44,14 @@ class Model(Algorithm):
         judge: ``judge(config, state, data)`` of a checkpoint's state, on the test part of the data set of that name.
         perceive: ``perceive(config, state)`` of a checkpoint's state, what it makes of images: see `perception`.
         vectors: ``vectors(config, state)`` of a checkpoint's state, vectors of words: see `supervised.words`.
+        write: ``write(config, state, prompt)``, the text that a language model makes up: see `supervised.generate`.
     """
 
     measures: Mapping[str, str] = field(kw_only=True)
     judge: Callable[[Any, Mapping[str, Any], str], Judgement] = field(kw_only=True)
     perceive: Callable[[Any, Mapping[str, Any]], "nn.Module"] | None = field(kw_only=True, default=None)
     vectors: Callable[[Any, Mapping[str, Any]], "WordVectors"] | None = field(kw_only=True, default=None)
+    write: Callable[[Any, Mapping[str, Any], "Prompt"], str] | None = field(kw_only=True, default=None)
 
 
 def told(name: str, data: DataSet, classes: NDArray[Any]) -> Judgement:

@@ -45,6 +45,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "ngrams": ("supervised.language.ngrams", "n-grams of words or characters, counted and smoothed"),
     "neural-lm": ("supervised.language.neural_lm", "the next word by a network over vectors of the last ones"),
     "word2vec": ("supervised.language.word2vec", "vectors of words by what stands near: CBOW, skip-gram, subwords"),
+    "char-lm": ("supervised.language.characters", "text character by character: LSTM, GRU or Transformer"),
     "autoencoder": ("supervised.generative.autoencoder", "images through few numbers and back; or noise taken away"),
     "vae": (VARIATIONAL, "variational autoencoder, the book's; also conditional, or with beta"),
     "conv-vae": (VARIATIONAL, "convolutional variational autoencoder, for larger and coloured images"),

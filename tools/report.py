@@ -30,9 +30,9 @@ from agents.rollout import make_lanes
 from agents.sb3 import algorithms as sb3
 from agents.search import alpha_zero
 from agents.value import dqn
-from supervised import style, words
+from supervised import generate, style, words
 from supervised.classic import models as classic
-from supervised.language import neural_lm, ngrams, word2vec
+from supervised.language import characters, neural_lm, ngrams, word2vec
 from supervised.registry import REGISTRY as MODELS
 from supervised.training import training_door
 from supervised.training.checkpoint import atomic_write
@@ -57,6 +57,7 @@ from tools.results import (
     word_answers,
     word_neighbours,
     word_results,
+    written_texts,
     zoo_agents,
 )
 from tools.tables import markdown, rounded
@@ -441,6 +442,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "word-results": word_results,
     "word-neighbours": word_neighbours,
     "word-answers": word_answers,
+    "characters-settings": settings_table(presets(characters)),
+    "generate-options": options(generate.Options),
+    "written-texts": written_texts,
     "capsule-settings": capsule_settings,
     "fast-style-settings": fast_style_settings,
     "style-options": options(style.Options),

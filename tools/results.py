@@ -176,6 +176,8 @@ SUPERVISED_GOALS = {
     ("vae", "book"): "negative_elbo<=153",
     ("gan", "default"): "modes>=9",
     ("conditional-gan", "default"): "recognised>=0.9",
+    ("deep-cnn", "book-falling"): "accuracy>=0.77",
+    ("char-lm", "book"): "bits<=1.80",
 }
 
 
@@ -243,6 +245,18 @@ def word_answers() -> str:
 def _ranked(words: Sequence[tuple[str, float]]) -> str:
     """The first few of them, with their cosines."""
     return ", ".join(f"{word} {cosine:.2f}" for word, cosine in words[:5])
+
+
+def texts_by_epoch() -> dict[str, str]:
+    """What the language model of the book's size made up after each epoch of its stored run."""
+    path = FOLDER / "notes-char-lm-book-s0.txt"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {epoch: text for epoch, _, text in (line.removeprefix("epoch ").partition(": ") for line in lines)}
+
+
+def written_texts() -> str:
+    """The same as a table."""
+    return markdown(("epoch", "text"), texts_by_epoch().items())
 
 
 def transfer_results() -> str:

@@ -49,9 +49,14 @@ def read_text(name: str) -> str:
 
 
 def tokens(text: str, level: str) -> list[str]:
-    """Characters, or words in small letters and punctuation marks."""
+    """Characters of `unwrapped` text, or words in small letters and punctuation marks."""
     require(level in LEVELS, "level", level, f"use one of {', '.join(LEVELS)}")
-    return TOKEN.findall(text.lower()) if level == "words" else list(text)
+    return TOKEN.findall(text.lower()) if level == "words" else list(unwrapped(text))
+
+
+def unwrapped(text: str) -> str:
+    """Without line ends in the middle of paragraphs, and with one empty line between these, as the book has it."""
+    return re.sub("\n{2,}", "\n\n", re.sub("(?<!\n)\n(?!\n)", " ", text))
 
 
 def corpus(name: str, level: str, rare: int = 1) -> Corpus:

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from supervised.data.text import LEVELS, Corpus, corpus, encode, join, packed, unpacked
+from supervised.data.text import LEVELS, Corpus, corpus, encode, join, packed, tokens, unpacked
 from supervised.judgement import Judgement, Model
+from supervised.language.sampling import Prompt
 from supervised.training.errors import UserError, require, suggest
 from supervised.training.once import learn_once
 from supervised.training.run import Run
@@ -147,17 +148,21 @@ class NGrams:
         places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.where(keys[places] == wanted, places, -1)
 
-    def sample(self, prime: Array, length: int, rng: np.random.Generator, smoothing: str, k: float = 0.01) -> Array:
-        """So many tokens that may follow those of ``prime``, ``(length,)``; never the unknown one."""
-        text = [0] * (self.order - 1) + prime.tolist()
+    def write(self, prompt: Prompt, level: str, smoothing: str, k: float = 0.01) -> str:
+        """The text that is made up, its beginning included; never an unknown token."""
+        rng = generators(prompt.seed, "sample")["sample"]
+        begun = tokens(prompt.prime, level)
+        text = [0] * (self.order - 1) + encode(begun, self.vocabulary).tolist()
         words = np.arange(self.size)
-        for _ in range(length):
+        for _ in range(prompt.length):
             context = np.array(text[len(text) - self.order + 1 :], np.int64)
             chances = self.probabilities(np.tile(context, (self.size, 1)), words, smoothing, k)
             chances[0] = 0
-            known = chances.sum() > 0  # a history that is nowhere in the text may be followed by anything
-            text.append(int(rng.choice(words, p=chances / chances.sum()) if known else rng.integers(1, self.size)))
-        return np.array(text[len(text) - length :], np.int64)
+            if not chances.any():  # a history that is nowhere in the text may be followed by anything
+                chances[1:] = 1
+            text.append(prompt.draw(chances, rng))
+        made = [self.vocabulary[number] for number in text[len(text) - prompt.length :]]
+        return join([*begun, *made], level)
 
 
 def train(config: Config, run: Run | None = None) -> NGrams:
@@ -192,19 +197,23 @@ def held_out(text: Corpus, vocabulary: tuple[str, ...], before: int) -> tuple[Ar
 def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     """How well the last tenth of a text is foretold, and some text that was made up; see `Model`."""
     found = NGrams(state["ngrams"])
-    contexts, tokens = held_out(corpus(name, config.level, config.rare), found.vocabulary, found.order - 1)
-    chances = found.probabilities(contexts, tokens, config.smoothing, config.k)
+    contexts, numbers = held_out(corpus(name, config.level, config.rare), found.vocabulary, found.order - 1)
+    chances = found.probabilities(contexts, numbers, config.smoothing, config.k)
     with np.errstate(divide="ignore"):
         nats = float(-np.log(chances).mean())
-    rng = generators(config.seed, "sample")["sample"]
-    made = found.sample(tokens[:0], SAMPLE, rng, config.smoothing, config.k)
     measures = {
         "perplexity": float(np.exp(nats)),
         "bits": nats / float(np.log(2)),
         "unseen": float((chances == 0).mean()),
     }
-    details = {"tokens": len(tokens), "sample": join([found.vocabulary[number] for number in made], config.level)}
-    return Judgement(f"{name}, {len(tokens):,} {config.level} of its last tenth", measures, details)
+    sample = write(config, state, Prompt(length=SAMPLE, seed=config.seed))
+    details = {"tokens": len(numbers), "sample": sample}
+    return Judgement(f"{name}, {len(numbers):,} {config.level} of its last tenth", measures, details)
+
+
+def write(config: Config, state: Mapping[str, Any], prompt: Prompt) -> str:
+    """Text that is made up; see `Model`."""
+    return NGrams(state["ngrams"]).write(prompt, config.level, config.smoothing, config.k)
 
 
 PRESETS = {
@@ -217,5 +226,6 @@ ALGORITHMS = {
         *(Config, PRESETS, train, NGrams, "fits", lambda config: 1),
         measures={"perplexity": ".2f", "bits": ".3f", "unseen": ".2%"},
         judge=judge,
+        write=write,
     )
 }

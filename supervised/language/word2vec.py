@@ -92,7 +92,7 @@ class Config(Settings):
         return Subwords(self.buckets, self.shortest, self.longest)
 
 
-_SOFTMAX: Mapping[str, Any] = {"objective": "softmax", "rare": 100, "learning_rate": 2e-3, "epochs": 3}
+_SOFTMAX: Mapping[str, Any] = {"objective": "softmax", "rare": 100, "learning_rate": 1e-2, "epochs": 3}
 PRESETS = {
     "default": Config(),
     # each of those around a word gets but its share of the gradient, so that steps are longer

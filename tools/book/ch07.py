@@ -4,7 +4,8 @@ import numpy as np
 
 from supervised.language.ngrams import NGrams
 from supervised.scratch import recurrent
-from tools.book.rows import PROSE, Equation, Item, Sections, both, evaluated, picture
+from tools import results
+from tools.book.rows import NOT_MEASURED, PROSE, Equation, Item, Reader, Sections, both, evaluated, picture
 
 PART = "language and speech"
 MEMORY = "python -m agents.train ppo --preset memory"
@@ -25,6 +26,7 @@ COUNTING = "python -m supervised.figures counting"
 NGRAMS = "supervised/language/ngrams.py"
 NEURAL_LM, WORD2VEC = "supervised/language/neural_lm.py", "supervised/language/word2vec.py"
 VECTORS = "supervised/language/word_vectors.py"
+CHARACTERS, CHARACTER_LM = "supervised/language/characters.py", "python -m supervised.train char-lm --preset book"
 
 
 def phrase() -> str:
@@ -57,6 +59,16 @@ def printed() -> str:
 def stored() -> str:
     """What the unfolded cell puts out in the end."""
     return f"{recurrent.kept(4.2, steps=2)[-1]['output']}"
+
+
+def written(epoch: int) -> Reader:
+    """What the model of the book's size made up after so many epochs."""
+
+    def read() -> str:
+        texts = results.texts_by_epoch()
+        return f"after {epoch} of {len(texts)} epochs: {texts[str(epoch)]}" if texts else NOT_MEASURED
+
+    return read
 
 
 ITEMS: Sections[Item] = {
@@ -163,28 +175,39 @@ ITEMS: Sections[Item] = {
             book="woman - man = queen - king",
         ),
     ],
-    "Character-based models for generating new text": to_come(
-        ("steps", "a novel cleaned and put into numbers", "98 characters"),
-        ("figure", "batches of text, each going on where the last ended"),
-        ("listing", "inputs and targets"),
-        ("listing", "characters one-hot"),
-        ("listing", "cells of two layers of 512"),
-        ("listing", "the layers together"),
-        ("listing", "the state between batches"),
-        ("listing", "unfolding in time"),
-        ("listing", "keeping the last state"),
-        ("listing", "flat outputs"),
-        ("listing", "logits and chances"),
-        ("figure", "the network unfolded"),
-        ("listing", "the loss"),
-        ("listing", "a step with gradients clipped to 5"),
-        ("listing", "the loop over batches"),
-        ("listing", "drawing text, character by character"),
-        ("result", "text after 500 batches", "nothing but look-alikes of words"),
-        ("result", "text after 5,000 batches", "words and names, some made up"),
-        ("result", "text after 50,000 batches", "a year, and short sense"),
-        ("result", "text after 500,000 batches", "sentences and talk, without a thread"),
-    ),
+    "Character-based models for generating new text": [
+        Item(
+            "steps",
+            "a novel cleaned and put into numbers",
+            ("supervised/data/text.py:unwrapped", "supervised/data/text.py:corpus"),
+            "98 with the one for all others",
+            book="98 characters",
+        ),
+        Item("figure", "batches of text, each going on where the last ended", f"{CHARACTERS}:lanes"),
+        Item("listing", "inputs and targets", f"{CHARACTERS}:batches"),
+        Item("listing", "characters one-hot", f"{CHARACTERS}:Recurrent"),
+        Item("listing", "cells of two layers of 512", f"{CHARACTERS}:PRESETS"),
+        Item("listing", "the layers together", f"{CHARACTERS}:Recurrent"),
+        Item("listing", "the state between batches", f"{CHARACTERS}:learn"),
+        Item("listing", "unfolding in time", f"{CHARACTERS}:Recurrent.forward"),
+        Item("listing", "keeping the last state", f"{CHARACTERS}:learn"),
+        Item("listing", "flat outputs", f"{CHARACTERS}:Recurrent.forward"),
+        Item("listing", "logits and chances", f"{CHARACTERS}:Recurrent.forward"),
+        Item("figure", "the network unfolded", f"{CHARACTERS}:Recurrent"),
+        Item("listing", "the loss", f"{CHARACTERS}:learn"),
+        Item("listing", "a step with gradients clipped to 5", f"{CHARACTERS}:learn"),
+        Item("listing", "the loop over batches", f"{CHARACTERS}:learn"),
+        Item("listing", "drawing text, character by character", f"{CHARACTERS}:CharacterModel.write"),
+        *(
+            Item("result", f"text after {batches} batches", CHARACTER_LM, written(epoch), book=what)
+            for batches, epoch, what in (
+                ("500", 1, "nothing but look-alikes of words"),
+                ("5,000", 6, "words and names, some made up"),
+                ("50,000", 10, "a year, and short sense"),
+                ("500,000", 14, "sentences and talk, without a thread"),
+            )
+        ),
+    ],
     "Sequence to sequence learning": to_come(
         ("figure", "encoder and decoder"),
         ("claim", "a sequence reversed is learnt better"),
