@@ -51,6 +51,8 @@ from tools.results import (
     overview,
     perception_results,
     results,
+    sequence_results,
+    sequence_tasks,
     supervised_results,
     training_curves,
     transfer_results,
@@ -229,13 +231,14 @@ capsule_settings, fast_style_settings = (
     settings_table({f"`{preset}`": MODELS.preset(preset, name) for preset in ("default", "paper")})
     for name in ("capsules", "fast-style")
 )
-variational_settings, adversarial_settings, autoencoder_settings, segmentation_settings = (
+variational_settings, adversarial_settings, autoencoder_settings, segmentation_settings, sequence_settings = (
     settings_table({f"`{name}`": MODELS.preset("default", name) for name in names})
     for names in (
         ("vae", "conv-vae"),
         ("gan", "conditional-gan", "dcgan"),
         ("autoencoder",),
         ("pixel-classifier", "sliding-window", "fcn", "unet"),
+        ("seq2seq", "captioning", "sentiment"),
     )
 )
 classic_settings, cloning_settings = (
@@ -436,15 +439,18 @@ TABLES: dict[str, Callable[[], str]] = {
     "network-settings": network_settings,
     "networks": architectures,
     "ngrams-settings": settings_table(presets(ngrams)),
+    "characters-settings": settings_table(presets(characters)),
+    "generate-options": options(generate.Options),
+    "written-texts": written_texts,
     "neural-lm-settings": settings_table(presets(neural_lm)),
     "word2vec-settings": settings_table(presets(word2vec)),
     "words-options": options(words.Options),
     "word-results": word_results,
     "word-neighbours": word_neighbours,
     "word-answers": word_answers,
-    "characters-settings": settings_table(presets(characters)),
-    "generate-options": options(generate.Options),
-    "written-texts": written_texts,
+    "sequence-settings": sequence_settings,
+    "sequence-tasks": sequence_tasks,
+    "sequence-results": sequence_results,
     "capsule-settings": capsule_settings,
     "fast-style-settings": fast_style_settings,
     "style-options": options(style.Options),

@@ -20,6 +20,8 @@ from agents.registry import CATALOGUE, find, preset
 from agents.rollout import make_lanes
 from agents.transforms import action_repeat
 from supervised import registry as supervised_registry
+from supervised.language.seq2seq import PRESETS as SEQUENCE_PRESETS
+from supervised.language.tasks import TASKS, pairs
 from supervised.training.statistics import bootstrap_ci, iqm, requirement
 from tools.tables import markdown, rounded
 
@@ -174,6 +176,7 @@ SUPERVISED_GOALS = {
     ("tiny-yolo", "default"): "map50>=0.9",
     ("tiny-yolo", "car-racing"): "map50>=0.9",
     ("vae", "book"): "negative_elbo<=153",
+    **{("seq2seq", preset): "exact>=0.98" for preset in ("default", "dates", "sorting", "reversed-copy")},
     ("gan", "default"): "modes>=9",
     ("conditional-gan", "default"): "recognised>=0.9",
     ("deep-cnn", "book-falling"): "accuracy>=0.77",
@@ -202,6 +205,18 @@ def supervised_results() -> str:
         rows.append((f"`{name}`", f"`{preset}`", result["protocol"], *budget, figures, goal, reached, command))
     head = ("model", "preset", "judged on", "training", "minutes", "figures", "goal", "reached", "command")
     return markdown(head, rows)
+
+
+def texts_by_epoch() -> dict[str, str]:
+    """What the language model of the book's size made up after each epoch of its stored run."""
+    path = FOLDER / "notes-char-lm-book-s0.txt"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {epoch: text for epoch, _, text in (line.removeprefix("epoch ").partition(": ") for line in lines)}
+
+
+def written_texts() -> str:
+    """The same as a table."""
+    return markdown(("epoch", "text"), texts_by_epoch().items())
 
 
 #: presets of word2vec whose answers are shown
@@ -247,18 +262,6 @@ def _ranked(words: Sequence[tuple[str, float]]) -> str:
     return ", ".join(f"{word} {cosine:.2f}" for word, cosine in words[:5])
 
 
-def texts_by_epoch() -> dict[str, str]:
-    """What the language model of the book's size made up after each epoch of its stored run."""
-    path = FOLDER / "notes-char-lm-book-s0.txt"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {epoch: text for epoch, _, text in (line.removeprefix("epoch ").partition(": ") for line in lines)}
-
-
-def written_texts() -> str:
-    """The same as a table."""
-    return markdown(("epoch", "text"), texts_by_epoch().items())
-
-
 def transfer_results() -> str:
     """What CIFAR-10 becomes of published weights and without: stored evaluations of three presets of MobileNet v2."""
     ways = {"fine-tune": "all layers learn on", "extract": "the last layer learns", "scratch": "all weights are new"}
@@ -271,6 +274,32 @@ def transfer_results() -> str:
             minutes = rounded(one["training"]["seconds"] / 60)
             rows.append((f"`{name}`", way, one["training"]["step"], minutes, f"{one['accuracy']:.2%}", interval))
     return markdown(("preset", "what it is", "epochs", "minutes", "accuracy", "95 %"), rows)
+
+
+def sequence_tasks() -> str:
+    """The tasks of sequence to sequence models, with the first pair of each that a generator draws."""
+    rows = []
+    for name, task in TASKS.items():
+        text, answer = next(pairs(task, "train", 1, np.random.default_rng(0), task.longest))
+        rows.append((f"`{name}`", task.summary, text, answer, f"{task.longest} {task.reads}"))
+    return markdown(("task", "what is asked for", "an input", "its answer", "longest to learn from"), rows)
+
+
+def sequence_results() -> str:
+    """What presets of sequence to sequence models answer right: stored evaluations of seed 0."""
+    rows = []
+    for name, config in SEQUENCE_PRESETS.items():
+        path = FOLDER / f"supervised-seq2seq-{name}-s0.json"
+        if path.exists():
+            one = json.loads(path.read_text())
+            interval = f"{one['ci95_low']:.2%} to {one['ci95_high']:.2%}"
+            numbers = (f"{one[key]:.2%}" for key in ("exact", "greedy", "longer"))
+            exact, greedy, longer = numbers
+            read = "from the end" if config.reverse else "both ways" if config.both else "from the beginning"
+            minutes = rounded(one["training"]["seconds"] / 60)
+            rows.append((f"`{name}`", config.data, config.attention, read, minutes, exact, interval, greedy, longer))
+    head = ("preset", "task", "attention", "inputs are read", "minutes", "exact", "95 %", "greedy", "longer")
+    return markdown(head, rows)
 
 
 def perception_results() -> str:

@@ -102,7 +102,7 @@ def read_pictures(
         CorruptFile: one that cannot be read.
     """
     pairs: list[tuple[str, Array]] = []
-    for name, file in itertools.islice(_members(path) if path.is_file() else _files(path), 0, None, every):
+    for name, file in itertools.islice(entries(path), 0, None, every):
         if Path(name).suffix.lower() in PICTURES:
             pairs.append((name, decode(file.read(), f"{path}/{name}", size)))
             first = pairs[0][1].shape[:2]
@@ -133,6 +133,16 @@ def decode(data: bytes, name: str, size: Sequence[int] | None = None) -> Array:
     return np.array(shown)
 
 
+def entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Names and contents of the files in a folder (in order), or in a tar archive (as they come).
+
+    Raises:
+        UserError: neither of them.
+        CorruptFile: a damaged archive.
+    """
+    return _members(path) if path.is_file() else _files(path)
+
+
 def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     """Names and contents of the files in a tar archive, as they come; nothing is unpacked."""
     try:
@@ -146,7 +156,7 @@ def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
 def _files(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     if not path.is_dir():
-        raise UserError(f"{path} is neither a folder nor a tar archive: give one with a folder of pictures a class")
+        raise UserError(f"{path} is neither a folder nor a tar archive: give one of them")
     for file in sorted(path.rglob("*")):
         if file.is_file():
             with file.open("rb") as opened:

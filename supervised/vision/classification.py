@@ -189,8 +189,9 @@ DEEP_CNN_PRESETS = {
         name: DeepCNNConfig(**_BOOK_DEEP_CNN, epochs=epochs, learning_rate_end=1e-3)
         for name, epochs in (("book", 100), ("book-3", 3), ("book-5", 5))
     },
-    # the same 100 epochs with steps that fall to 0
+    # the same 100 epochs with steps that fall to 0, and of images that are turned, but not smoothed
     "book-falling": DeepCNNConfig(**_BOOK_DEEP_CNN, epochs=100, dtype="bfloat16"),
+    "book-sharp": DeepCNNConfig(**{**_BOOK_DEEP_CNN, "augmentation": "book-sharp"}, epochs=100, dtype="bfloat16"),
 }
 
 #: CIFAR-10 from 400 images a class, as docs/transfer.md has it

@@ -24,9 +24,16 @@ def formulas(*states: str) -> list[Equation]:
 RECURRENT = "supervised/scratch/recurrent.py"
 COUNTING = "python -m supervised.figures counting"
 NGRAMS = "supervised/language/ngrams.py"
+CHARACTERS, CHARACTER_LM = "supervised/language/characters.py", "python -m supervised.train char-lm --preset book"
 NEURAL_LM, WORD2VEC = "supervised/language/neural_lm.py", "supervised/language/word2vec.py"
 VECTORS = "supervised/language/word_vectors.py"
-CHARACTERS, CHARACTER_LM = "supervised/language/characters.py", "python -m supervised.train char-lm --preset book"
+SEQ2SEQ = "python -m supervised.train seq2seq"
+RECURRENT_MODELS = "supervised/language/recurrent.py"
+
+
+def answered(preset: str, what: str) -> Reader:
+    """Of a preset of sequence to sequence models, the share of unseen inputs that it answers right."""
+    return evaluated(f"supervised-seq2seq-{preset}", "exact", ".2%", what)
 
 
 def phrase() -> str:
@@ -75,7 +82,13 @@ ITEMS: Sections[Item] = {
     "Recurrent neural networks": [
         Item("figure", "a recurrent network, folded and unfolded", f"{RECURRENT}:RNN"),
         Item("figure", "recurrent networks on top of each other", f"{RECURRENT}:RNN"),
-        *to_come(("figure", "one or many in, one or many out")),
+        Item(
+            "figure",
+            "one or many in, one or many out",
+            [f"python -m supervised.train {name}" for name in ("cnn", "captioning", "sentiment", "seq2seq", "char-lm")],
+            "[all five run](../sequences.md)",
+            part=PART,
+        ),
     ],
     "RNN implementation and training": [
         Item("example", "counting the ones in a sequence", COUNTING, counted, book="3"),
@@ -208,11 +221,27 @@ ITEMS: Sections[Item] = {
             )
         ),
     ],
-    "Sequence to sequence learning": to_come(
-        ("figure", "encoder and decoder"),
-        ("claim", "a sequence reversed is learnt better"),
-        ("figure", "attention"),
-    ),
+    "Sequence to sequence learning": [
+        Item(
+            "figure",
+            "encoder and decoder",
+            (f"{SEQ2SEQ} --preset book", f"{RECURRENT_MODELS}:Encoder", f"{RECURRENT_MODELS}:Decoder"),
+            answered("book", "number words without attention, unseen ones right:"),
+        ),
+        Item(
+            "claim",
+            "a sequence reversed is learnt better",
+            (f"{SEQ2SEQ} --preset book", f"{SEQ2SEQ} --preset book-forward"),
+            both(answered("book", "reversed"), answered("book-forward", "as it is")),
+            book="better",
+        ),
+        Item(
+            "figure",
+            "attention",
+            (SEQ2SEQ, f"{RECURRENT_MODELS}:Decoder"),
+            both(picture("attention"), answered("default", "number words with attention, unseen ones right:")),
+        ),
+    ],
     "Speech recognition": to_come(
         ("figure", "from sound to words"),
         ("figure", "a recording of two words", "about 50,000 samples"),
@@ -269,10 +298,16 @@ EQUATIONS: Sections[Equation] = {
         Equation("woman - man is about aunt - uncle", VECTORS, "WordVectors.analogy", "self.direction(b) -"),
         Equation("woman - man is about queen - king", VECTORS, "WordVectors.analogy", "self.direction(b) -"),
     ],
-    "Sequence to sequence learning": formulas("the chance of an output sequence, a product", "the same, written out"),
-    "Sequence to sequence with attention": formulas(
-        "the decoder's state", "the context, a weighted sum", "its weights, a softmax", "the score of a place"
-    ),
+    "Sequence to sequence learning": [
+        Equation("the chance of an output sequence, a product", RECURRENT_MODELS, "Decoder.loss", "-log P(y_t | v,"),
+        Equation("the same, written out", "supervised/language/seq2seq.py", "", "P(y_1 | v) P(y_2 | v, y_1)"),
+    ],
+    "Sequence to sequence with attention": [
+        Equation("the decoder's state", RECURRENT_MODELS, "Decoder.forward", "s_t = f(s_{t-1}, y_{t-1}, c_t)"),
+        Equation("the context, a weighted sum", RECURRENT_MODELS, "Decoder._look", "c_t = sum_i"),
+        Equation("its weights, a softmax", RECURRENT_MODELS, "Decoder._look", "alpha_{t,i} ="),
+        Equation("the score of a place", RECURRENT_MODELS, "Decoder.forward", "e_{t,k} = a(s_{t-1}, h_k)"),
+    ],
     "Speech recognition pipeline": formulas(
         "the likeliest words", "their chance by Bayes (E-11)", "the same with phonemes between"
     ),
