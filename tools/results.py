@@ -236,7 +236,12 @@ def word_results() -> str:
     rows = []
     for name, one in _word_vectors():
         relations = (f"{one['right'][kind]} of {of}" if of else "" for kind, of in one["questions"].items())
-        numbers = f"{one['loss']:.3f}", f"{one['baseline']:.3f}", f"{one['related']:.1%}", f"{one['analogies']:.1%}"
+        numbers = (
+            f"{one['loss']:.3f}",
+            f"{one['baseline']:.3f}",
+            f"{one['related']:.1%} of {one['pairs']}",
+            f"{one['analogies']:.1%}",
+        )
         rows.append((f"`{name}`", f"{one['vocabulary']:,}", *numbers, *relations))
     head = ("preset", "words", "loss", "baseline", "related", "analogies", "he, she", "go, went", "man, men")
     return markdown(head, rows)
