@@ -23,7 +23,7 @@ import numpy as np
 
 from agents import evaluate
 from agents.evolution import cma_es, genetic, neat
-from agents.imitation import classic_cloning
+from agents.imitation import classic_cloning, decision_transformer
 from agents.policy import a2c, actor_critic, ppo, reinforce, sac, td3
 from agents.registry import CATALOGUE, TABULAR
 from agents.rollout import make_lanes
@@ -47,6 +47,7 @@ from tools.bench.__main__ import BENCHES
 from tools.book import index
 from tools.networks import architectures
 from tools.results import (
+    asked_results,
     board_results,
     overview,
     perception_results,
@@ -466,6 +467,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "classic-results": classic_results,
     "bench-results": bench_results,
     "clone-results": clone_results,
+    "asked-results": asked_results,
+    "decision-settings": settings_table(presets(decision_transformer)),
     "dagger-rounds": dagger_rounds,
     "training-curves": training_curves,
     "driving-tests": driving_tests,

@@ -326,6 +326,20 @@ def perception_results() -> str:
     return markdown(("sees", "learns by", "training", "minutes", "mean", "95 % low", "high", "IQM", "laps"), rows)
 
 
+def asked_results() -> str:
+    """What the Decision Transformer gets of the return it is asked for: its stored evaluations, ``asked-*`` too."""
+    rows = []
+    for path in sorted(FOLDER.glob("*decision-transformer-*-s0.json")):
+        one = json.loads(path.read_text())
+        numbers = map(rounded, (one["mean"], *one["ci95"], min(one["returns"]), max(one["returns"])))
+        env, minutes = one["protocol"].partition(",")[0], rounded(one["training"]["seconds"] / 60)
+        laps = f"{one['laps']} / {len(one['returns'])}" if "laps" in one else ""
+        rows.append((f"`{env}`", minutes, rounded(one["target_return"]), *numbers, laps))
+    rows.sort(key=lambda row: (row[0], row[2]))
+    head = ("environment", "minutes", "asked for", "mean", "95 % low", "high", "lowest", "highest", "laps")
+    return markdown(head, rows)
+
+
 def zoo_agents() -> str:
     """The agents that come with Skidpad, and what each reached when it was exported."""
     rows = []

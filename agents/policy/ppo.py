@@ -131,6 +131,8 @@ PRESETS = {
         total_steps=400_000,
     ),
     "memory": _MEMORY,
+    "memory-attention": dataclasses.replace(_MEMORY, backbone="attention"),
+    "memory-transformer": dataclasses.replace(_MEMORY, backbone="transformer"),
     "no-memory": dataclasses.replace(_MEMORY, backbone="mlp"),
     "mountain-car": Config(
         env="skidpad/MountainCar-v0",
