@@ -94,6 +94,12 @@ def test_strings(recordings: list[Recording]) -> list[Recording]:
     return [one for _ in range(ROUNDS) for one in strings(recordings, rng)]
 
 
+def example(recordings: list[Recording]) -> Recording:
+    """A string to draw: the first one of four digits that is judged by."""
+    those = test_strings(recordings)
+    return next((one for one in those if len(one.digits) == 4), those[0])
+
+
 def judged(
     config: Spoken,
     name: str,
@@ -115,6 +121,8 @@ def judged(
     first = next(iter(details.values())).values()
     measures = {one: float(np.mean([found[one] for found in first])) for one in MEASURES}
     digits = sum(len(one.digits) for fold in parts.values() for one in fold.test)
-    whom = {"": "speakers it has heard", EACH: "each speaker unheard"}.get(config.held_out, f"{config.held_out} unheard")
+    whom = {"": "speakers it has heard", EACH: "each speaker unheard"}.get(
+        config.held_out, f"{config.held_out} unheard"
+    )
     protocol = f"{name}, {whom}, strings of {digits:,} recordings"
     return Judgement(protocol, measures, details, lambda folder: draw(folder, parts))

@@ -5,7 +5,7 @@ The front end takes spectra or cepstra, or learns its own filters from the sampl
 logarithmic scale. They begin as waves within a bell, cosine and sine at the pitch of a Mel filter's peak.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from supervised.data.spoken import LONGEST, RATE, Recording, strings
+from supervised.data.spoken import RATE
 from supervised.epochs import Settings
-from supervised.speech.augmentation import elsewhere, faster, masked
 from supervised.speech.digits import Spoken
-from supervised.speech.features import CEPSTRA, FEATURES, FILTERS, FLOOR, SIZE, STEP, centres, heard
+from supervised.speech.features import CEPSTRA, FEATURES, FILTERS, FLOOR, SIZE, STEP, centres
 from supervised.training.errors import UserError, require, suggest
 
 Array = NDArray[Any]
 
 CHANNELS = 24  # of the convolutions over time and pitch
-LONGEST_MASK = 15  # frames
 
 
 @dataclass(frozen=True)
@@ -139,28 +137,3 @@ def padded(rows: Sequence[Array]) -> Tensor:
     for k, row in enumerate(rows):
         found[k, : len(row)] = row
     return torch.from_numpy(found)
-
-
-def perturbed(config: EncoderSettings, recordings: list[Recording], epoch: int, rng: np.random.Generator) -> Iterator[
-    tuple[Array, Recording]
-]:
-    """Strings of an epoch: what is heard of them ``(time, n)``, and they, as they are said there."""
-    strength = min(epoch / config.ramp, 1.0)
-    for one in strings(recordings, rng, min(1 + epoch // config.growth, LONGEST)):
-        speed, warp = np.exp(strength * rng.uniform(-1, 1, 2) * (config.speed, config.warp))
-        if config.features == "learned":  # from samples alone: there other vocal tracts are other speeds
-            speed, warp = speed * warp, 1.0
-        other = faster(one, speed)
-        if config.noise and rng.random() < strength:
-            other = elsewhere(other, rng)
-        found = heard(other.wave, config.features, warp)
-        if config.features != "learned":
-            found = masked(found, rng, round(strength * config.masks), round(strength * LONGEST_MASK))
-        yield found, other
-
-
-def batches(rows: Sequence[Array], size: int, rng: np.random.Generator) -> list[Array]:
-    """Rows that are learnt from together, those of about the same length, in any order."""
-    order = np.argsort([len(one) for one in rows], kind="stable")
-    found = np.array_split(order, -(-len(order) // size))
-    return [found[k] for k in rng.permutation(len(found))]

@@ -139,9 +139,13 @@ def fitted(config: Config, fold: Fold, name: str) -> dict[str, Array]:
 
 def evenly(parts: list[Array], config: Config) -> tuple[Array, Array, Array]:
     """Where the fit starts: each segment shared out evenly to the states, whose Gaussians begin around their mean."""
-    shares = [np.concatenate(share) for share in zip(*(np.array_split(one, config.states) for one in parts), strict=True)]
+    shares = [
+        np.concatenate(share) for share in zip(*(np.array_split(one, config.states) for one in parts), strict=True)
+    ]
     rng = generators(config.seed, "mixtures")["mixtures"]
-    means = np.stack([one.mean(0) + 0.5 * one.std(0) * rng.normal(size=(config.mixtures, one.shape[1])) for one in shares])
+    means = np.stack(
+        [one.mean(0) + 0.5 * one.std(0) * rng.normal(size=(config.mixtures, one.shape[1])) for one in shares]
+    )
     variances = np.stack([np.tile(np.maximum(one.var(0), LEAST_VARIANCE), (config.mixtures, 1)) for one in shares])
     return means, variances, np.full(means.shape[:2], 1 / config.mixtures)
 

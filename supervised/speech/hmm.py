@@ -85,7 +85,9 @@ class Topology:
         for place in range(0, len(states) - 1, self.length + 1):
             moves[place, place + 1] = leave[place]  # from a pause into the digit after it
             if place:
-                moves[place - 1, place] = moves[place - 1, place + 1] = leave[place - 1]  # from a digit, or past the pause
+                moves[place - 1, place] = moves[place - 1, place + 1] = leave[
+                    place - 1
+                ]  # from a digit, or past the pause
         return Graph(states, start, moves, end)
 
     def loop(self, penalty: float) -> Graph:

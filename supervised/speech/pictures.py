@@ -43,21 +43,26 @@ def hearing(drawing: Figure, recording: Recording) -> None:
 
 
 def draw_steps(
-    recording: Recording, chances: Array, names: Sequence[str], bounds: Sequence[tuple[int, int, int]], path: Path
+    recording: Recording,
+    shares: Array,
+    names: Sequence[str],
+    bounds: Sequence[tuple[int, int, int]],
+    path: Path,
+    title: str,
 ) -> None:
-    """Draw what is heard, and the chances ``(steps, labels)`` of what is told of each step.
+    """Draw what is heard, and shares ``(steps, names)`` of each step.
 
     Args:
-        bounds: word, first step and end of each word as it is aligned.
+        bounds: word, first step and end of each word that is marked.
     """
     with figure(path, (1100, 560)) as drawing:
         above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(1, 1))
         seconds = recording.seconds
         show(above, features.mel(recording.wave), seconds, "what is heard: Mel spectrum", "filter")
-        show(below, chances, seconds, "what is told of each step, and where words begin", "")
+        show(below, shares, seconds, title, "")
         below.set_yticks(np.arange(len(names)) + 0.5, names, fontsize="x-small")
         below.set_xlabel("s")
-        step = seconds / len(chances)
+        step = seconds / len(shares)
         for word, begin, _ in bounds:
             for axes in (above, below):
                 axes.axvline(begin * step, color="white", linewidth=1, linestyle="--")

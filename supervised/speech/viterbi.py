@@ -1,6 +1,6 @@
 """Viterbi's algorithm: the likeliest path through the states of a hidden Markov model (book, chapter 7, "Decoding").
 
-    best_t(s) = max over r of best_{t-1}(r) + log P(s | r), plus log p(x_t | s)
+best_t(s) = max over r of best_{t-1}(r) + log P(s | r), plus log p(x_t | s)
 """
 
 from typing import Any
@@ -51,5 +51,7 @@ def viterbi(emissions: Array, start: Array, moves: Array, end: Array) -> tuple[A
     arrays = (np.ascontiguousarray(one, np.float64) for one in (emissions, start, moves, end))
     path, found = _search(*arrays)
     if found == -np.inf:
-        raise UserError(f"no path through {emissions.shape[1]} states has {len(emissions)} steps; give a longer recording")
+        raise UserError(
+            f"no path through {emissions.shape[1]} states has {len(emissions)} steps; give a longer recording"
+        )
     return path, float(found)
