@@ -34,6 +34,7 @@ from supervised import generate, style
 from supervised.classic import models as classic
 from supervised.language import characters, ngrams
 from supervised.registry import REGISTRY as MODELS
+from supervised.speech import attention, gaussian, hybrid, recognizer
 from supervised.training import training_door
 from supervised.training.checkpoint import atomic_write
 from supervised.training.configuration import to_json
@@ -195,6 +196,15 @@ policy_settings = settings_table(
         "`a2c`, `book`": a2c.PRESETS["book"],
         "`actor-critic`": actor_critic.PRESETS["default"],
         "`reinforce`": reinforce.PRESETS["default"],
+    }
+)
+
+speech_settings = settings_table(
+    {
+        "`ctc`": recognizer.PRESETS["default"],
+        "`listen-attend`": attention.PRESETS["default"],
+        "`hybrid-hmm`": hybrid.PRESETS["default"],
+        "`gmm-hmm`": gaussian.PRESETS["default"],
     }
 )
 
@@ -434,6 +444,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "networks": architectures,
     "ngrams-settings": settings_table(presets(ngrams)),
     "characters-settings": settings_table(presets(characters)),
+    "speech-settings": speech_settings,
     "generate-options": options(generate.Options),
     "written-texts": written_texts,
     "capsule-settings": capsule_settings,

@@ -1,5 +1,6 @@
-"""Strings of digits by an encoder that listens, and a decoder that attends and spells (Chan et al. 2016, "Listen, attend
-and spell"; book, chapter 7, "End-to-end models").
+"""Strings of digits by an encoder that listens, and a decoder that attends and spells.
+
+Of Chan et al. (2016), "Listen, attend and spell" (book, chapter 7, "End-to-end models").
 
     P(y | sound) = product over i of P(y_i | sound, y_1 ... y_{i-1})
 
@@ -118,7 +119,7 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
 
 
 @torch.inference_mode()
-def draw(config: Config, models: nn.ModuleDict, folder: Path, parts: Mapping[str, Fold]) -> Iterator[Path]:
+def draw(config: Config, models: Mapping[str, Speller], folder: Path, parts: Mapping[str, Fold]) -> Iterator[Path]:
     """Draw where the decoder looks while it writes a string."""
     fold, (_, test) = next(iter(parts.items()))
     shown = example(test)

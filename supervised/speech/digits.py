@@ -52,7 +52,7 @@ def folds(config: Spoken, name: str | None = None) -> dict[str, Fold]:
             raise UserError(f"{one.name}: {one.seconds:.1f} s, and at most {SECONDS:.0f} s are read; cut it")
     speakers = sorted({one.speaker for one in recordings})
     if config.held_out == "":
-        found = {"all": _parted(recordings, lambda one: one.index < TEST_INDICES)}
+        found = {"all": _parted(recordings, lambda one: one.take < TEST_INDICES)}
     elif config.held_out != EACH and config.held_out not in speakers:
         raise UserError(f"unknown speaker {config.held_out!r}{suggest(config.held_out, [EACH, *speakers])}")
     else:

@@ -1,5 +1,6 @@
-"""Hidden Markov models whose states a network tells, frame by frame (Bourlard and Morgan 1994; book, chapter 7, "Recurrent
-neural networks").
+"""Hidden Markov models whose states a network tells, frame by frame (book, chapter 7, "Recurrent neural networks").
+
+By Bayes (Bourlard and Morgan 1994),
 
     p(x_t | state) = P(state | x_t) p(x_t) / P(state), and p(x_t) is the same for all states
 
@@ -114,7 +115,7 @@ def evenly(topology: Topology, recording: Recording, count: int) -> Array:
 
 
 def aligned(topology: Topology, recording: Recording, scaled: Array) -> Array:
-    """States ``(steps,)`` of the likeliest path that says a string's digits; evenly where it is said too fast for one."""
+    """States ``(steps,)`` of the likeliest path that says a string's digits; even ones if it is too short for that."""
     if len(scaled) < topology.length * len(recording.digits):
         return evenly(topology, recording, len(scaled))
     chain = topology.chain(recording.digits)

@@ -1,7 +1,7 @@
 """How all networks for speech learn: a network for each fold, from strings that are other ones every epoch."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from supervised.training.seeding import generators, seeded_modules, set_threads
 Array = NDArray[Any]
 #: a network's loss of what is heard in strings, of them as they are said, in an epoch
 Loss = Callable[[Any, Sequence[Array], Sequence[Recording], int], Tensor]
+
+Network = TypeVar("Network", bound=nn.Module)
 
 CLIP = 5.0  # the longest gradient
 LONGEST_MASK = 15  # frames
@@ -68,11 +70,11 @@ def made(config: EncoderSettings, names: Mapping[str, Any], network: Callable[[]
     return found.to(torch.device(config.device))
 
 
-def restored(config: EncoderSettings, state: Mapping[str, Any], network: Callable[[], nn.Module]) -> nn.ModuleDict:
+def restored(config: EncoderSettings, state: Mapping[str, Any], network: Callable[[], Network]) -> dict[str, Network]:
     """The trained networks of a checkpoint's state, by fold."""
     found = made(config, dict.fromkeys(name.partition(".")[0] for name in state["models"]), network)
     found.load_state_dict(state["models"])
-    return found.eval()
+    return dict(found.eval().items())  # type: ignore[arg-type]
 
 
 def perturbed(

@@ -25,7 +25,7 @@ from supervised.speech.encoder import Encoder, EncoderSettings, padded
 from supervised.speech.features import heard
 from supervised.speech.learning import restored, train_networks
 from supervised.speech.pictures import draw_lattice, draw_steps
-from supervised.training.errors import UserError, suggest
+from supervised.training.errors import UserError, require, suggest
 from supervised.training.run import Run
 from supervised.training.seeding import generators
 
@@ -43,6 +43,8 @@ class Config(EncoderSettings):
 
     labels: str = "digits"
     """What is told of a step: digits, or the characters of number words."""
+    voices: int = 5
+    """Vocal tracts, evenly within what training had, by which a recording is heard when it is judged; 1: its own."""
     width: int = 8
     """Prefixes that decoding keeps at a step."""
 
@@ -50,6 +52,8 @@ class Config(EncoderSettings):
         super().__post_init__()
         if self.labels not in LABELS:
             raise UserError(f"unknown labels {self.labels!r}{suggest(self.labels, LABELS)}")
+        for name in ("voices", "width"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
 
     @property
     def spellings(self) -> list[list[int]]:
@@ -64,7 +68,7 @@ class Config(EncoderSettings):
 
 
 class Recognizer(nn.Module):
-    """``forward(heard (batch, time, n))`` gives logits ``(batch, steps, labels + 1)`` twice: of all, and without LSTM."""
+    """``forward(heard (batch, time, n))``: logits ``(batch, steps, labels + 1)`` of all, and those without LSTM."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -101,9 +105,12 @@ def train(config: Config, run: Run | None = None) -> nn.ModuleDict:
 
 @torch.inference_mode()
 def log_chances(config: Config, model: nn.Module, recording: Recording) -> Array:
-    """Logarithms of the chances of labels ``(steps, labels + 1)``."""
-    rows = padded([heard(recording.wave, config.features)]).to(config.device)
-    found: Array = model(rows)[0][0].double().log_softmax(-1).cpu().numpy()
+    """Logarithms of the chances of labels ``(steps, labels + 1)``, whose mean over all voices it is."""
+    warps = np.exp(config.warp * np.linspace(-1, 1, config.voices)) if config.voices > 1 else np.ones(1)
+    kinds = warps if config.features != "learned" else warps[:1]  # which hears samples, and nothing is warped there
+    rows = padded([heard(recording.wave, config.features, warp) for warp in kinds]).to(config.device)
+    logs = model(rows)[0].double().log_softmax(-1)
+    found: Array = (logs.logsumexp(0) - np.log(len(rows))).cpu().numpy()
     return found
 
 
@@ -114,7 +121,7 @@ class Decoder:
         models: by the name of their fold.
     """
 
-    def __init__(self, config: Config, models: nn.ModuleDict) -> None:
+    def __init__(self, config: Config, models: Mapping[str, Recognizer]) -> None:
         self.config, self.models, self.root = config, models, lexicon_tree(config.spellings)
         self._heard: dict[tuple[str, int], Array] = {}
 
