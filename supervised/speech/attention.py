@@ -109,13 +109,17 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     models = restored(config, state, partial(Speller, config))
 
     @torch.inference_mode()
-    def say(fold: str, recording: Recording, beam: int) -> list[int]:
+    def say(fold: str, recording: Recording) -> dict[str, list[int]]:
         began = models[fold].listen([heard(recording.wave, config.features)])
-        found = models[fold].decoder.write(began, LONGEST + 1, beam).tokens[0]
-        return [token - len(SPECIAL) for token in found if token >= len(SPECIAL)]
+        found = {
+            way: models[fold].decoder.write(began, LONGEST + 1, n) for way, n in (("beam", config.beam), ("greedy", 1))
+        }
+        return {
+            way: [token - len(SPECIAL) for token in one.tokens[0] if token >= len(SPECIAL)]
+            for way, one in found.items()
+        }
 
-    ways = {"beam": partial(say, beam=config.beam), "greedy": partial(say, beam=1)}
-    return judged(config, name, ways, partial(draw, config, models))
+    return judged(config, name, say, partial(draw, config, models))
 
 
 @torch.inference_mode()

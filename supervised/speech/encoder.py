@@ -46,8 +46,8 @@ class EncoderSettings(Spoken, Settings):
     """How far vocal tracts are made longer or shorter in training: logarithm of the largest factor."""
     speed: float = 0.1
     """How far speech is made faster or slower in training: logarithm of the largest factor."""
-    noise: bool = True
-    """Whether strings of training get noise and echoes."""
+    noise: float = 0.8
+    """Share of strings of training that get noise and echoes."""
     masks: int = 6
     """The widest band of features, of two, that is hidden in training; 0: nothing is hidden."""
     growth: int = 4
@@ -61,6 +61,7 @@ class EncoderSettings(Spoken, Settings):
             raise UserError(f"unknown features {self.features!r}{suggest(self.features, FEATURES)}")
         for name in ("units", "growth", "ramp"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
+        require(0 <= self.noise <= 1, "noise", self.noise, "use 0 to 1")
         require(0 <= self.dropout < 1, "dropout", self.dropout, "use 0 or more, below 1")
         for name in ("warp", "speed"):
             require(0 <= getattr(self, name) <= 0.5, name, getattr(self, name), "use 0 to 0.5")

@@ -130,12 +130,12 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     loop = topology.loop(config.penalty)
 
     @torch.inference_mode()
-    def say(fold: str, recording: Recording) -> list[int]:
+    def say(fold: str, recording: Recording) -> dict[str, list[int]]:
         rows = padded([heard(recording.wave, config.features)]).to(config.device)
         scaled = models[fold].scaled(models[fold](rows))[0].cpu().numpy()
-        return topology.said(loop.states[loop.search(scaled)])
+        return {"viterbi": topology.said(loop.states[loop.search(scaled)])}
 
-    return judged(config, name, {"viterbi": say})
+    return judged(config, name, say)
 
 
 PRESETS = {"default": Config(), "unseen": Config(held_out=EACH)}

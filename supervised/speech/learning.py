@@ -87,7 +87,7 @@ def perturbed(
         if config.features == "learned":  # from samples alone: there other vocal tracts are other speeds
             speed, warp = speed * warp, 1.0
         other = faster(one, speed)
-        if config.noise and rng.random() < strength:
+        if rng.random() < strength * config.noise:
             other = elsewhere(other, rng)
         found = heard(other.wave, config.features, warp)
         if config.features != "learned":

@@ -43,8 +43,6 @@ class Config(EncoderSettings):
 
     labels: str = "digits"
     """What is told of a step: digits, or the characters of number words."""
-    voices: int = 5
-    """Vocal tracts, evenly within what training had, by which a recording is heard when it is judged; 1: its own."""
     width: int = 8
     """Prefixes that decoding keeps at a step."""
 
@@ -52,8 +50,7 @@ class Config(EncoderSettings):
         super().__post_init__()
         if self.labels not in LABELS:
             raise UserError(f"unknown labels {self.labels!r}{suggest(self.labels, LABELS)}")
-        for name in ("voices", "width"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
+        require(self.width >= 1, "width", self.width, "use at least 1")
 
     @property
     def spellings(self) -> list[list[int]]:
@@ -103,19 +100,8 @@ def train(config: Config, run: Run | None = None) -> nn.ModuleDict:
     return train_networks(config, run, partial(Recognizer, config), partial(loss, config))
 
 
-@torch.inference_mode()
-def log_chances(config: Config, model: nn.Module, recording: Recording) -> Array:
-    """Logarithms of the chances of labels ``(steps, labels + 1)``, whose mean over all voices it is."""
-    warps = np.exp(config.warp * np.linspace(-1, 1, config.voices)) if config.voices > 1 else np.ones(1)
-    kinds = warps if config.features != "learned" else warps[:1]  # which hears samples, and nothing is warped there
-    rows = padded([heard(recording.wave, config.features, warp) for warp in kinds]).to(config.device)
-    logs = model(rows)[0].double().log_softmax(-1)
-    found: Array = (logs.logsumexp(0) - np.log(len(rows))).cpu().numpy()
-    return found
-
-
 class Decoder:
-    """What the recognizers of a run make of recordings, each listened to once.
+    """What the recognizers of a run make of recordings.
 
     Args:
         models: by the name of their fold.
@@ -123,24 +109,23 @@ class Decoder:
 
     def __init__(self, config: Config, models: Mapping[str, Recognizer]) -> None:
         self.config, self.models, self.root = config, models, lexicon_tree(config.spellings)
-        self._heard: dict[tuple[str, int], Array] = {}
 
+    @torch.inference_mode()
     def chances(self, fold: str, recording: Recording) -> Array:
-        """See `log_chances`."""
-        key = fold, id(recording.wave)
-        if key not in self._heard:
-            self._heard[key] = log_chances(self.config, self.models[fold], recording)
-        return self._heard[key]
+        """Logarithms of the chances of labels ``(steps, labels + 1)``."""
+        rows = padded([heard(recording.wave, self.config.features)]).to(self.config.device)
+        found: Array = self.models[fold](rows)[0][0].double().log_softmax(-1).cpu().numpy()
+        return found
 
-    def beam(self, fold: str, recording: Recording) -> Sequence[int]:
+    def best(self, log_y: Array, language: LanguageModel | None = None) -> Sequence[int]:
         """The digits that a search with the lexicon finds likeliest."""
-        found = beam_search(self.chances(fold, recording), self.root, width=self.config.width)
+        found = beam_search(log_y, self.root, language, width=self.config.width)
         return found[0].words if found else ()
 
-    def greedy(self, fold: str, recording: Recording) -> Sequence[int]:
-        """The digits of the likeliest label of each step; spellings of no digit are left out."""
-        labels = said(self.chances(fold, recording).argmax(1))
-        return read(labels, self.config.spellings)
+    def say(self, fold: str, recording: Recording) -> dict[str, Sequence[int]]:
+        """The digits that a search finds, and those of the likeliest label of each step."""
+        log_y = self.chances(fold, recording)
+        return {"beam": self.best(log_y), "greedy": read(said(log_y.argmax(1)), self.config.spellings)}
 
 
 def read(labels: Sequence[int], spellings: Sequence[Sequence[int]]) -> list[int]:
@@ -156,7 +141,7 @@ def read(labels: Sequence[int], spellings: Sequence[Sequence[int]]) -> list[int]
 def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     """How many digits are told wrong; years with and without a language model; see `supervised.judgement.Model`."""
     decoder = Decoder(config, restored(config, state, partial(Recognizer, config)))
-    found = judged(config, name, {"beam": decoder.beam, "greedy": decoder.greedy}, partial(draw, decoder))
+    found = judged(config, name, decoder.say, partial(draw, decoder))
     parts = folds(config, name)
     alone = all({one.digits for one in test} >= {(digit,) for digit in range(len(WORDS))} for _, test in parts.values())
     years = {"years": of_years(decoder, parts)} if alone else {}
@@ -176,8 +161,7 @@ def of_years(decoder: Decoder, parts: Mapping[str, Fold]) -> dict[str, Any]:
         ]
         chances = [decoder.chances(fold, one) for one in those]
         for way, language in (("lexicon", None), ("language model", model)):
-            best = [beam_search(one, decoder.root, language, width=decoder.config.width)[:1] for one in chances]
-            rates[way].append(error_rates([one[0].words if one else () for one in best], those))
+            rates[way].append(error_rates([decoder.best(one, language) for one in chances], those))
     return {
         way: {one: float(np.mean([rate[one] for rate in found])) for one in MEASURES} for way, found in rates.items()
     }

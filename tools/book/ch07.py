@@ -204,7 +204,7 @@ ITEMS: Sections[Item] = {
             ),
         ),
         Item("example", "CTC: what a path of labels and blanks says", f"{SPEECH}/ctc.py:said", path, book="aab"),
-        Item("figure", "a lattice of words", f"{SPEECH}/decoding.py:lattice", picture("lattice")),
+        Item("figure", "a lattice of words", f"{SPEECH}/decoding.py:lattice", "lattice.png of every evaluation"),
         Item(
             "claim",
             "Viterbi's algorithm and beam search",
