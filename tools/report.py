@@ -34,6 +34,7 @@ from supervised import generate, style, words
 from supervised.classic import models as classic
 from supervised.language import characters, neural_lm, ngrams, word2vec
 from supervised.registry import REGISTRY as MODELS
+from supervised.speech import attention, gaussian, hybrid, recognizer
 from supervised.training import training_door
 from supervised.training.checkpoint import atomic_write
 from supervised.training.configuration import to_json
@@ -201,6 +202,15 @@ policy_settings = settings_table(
         "`a2c`, `book`": a2c.PRESETS["book"],
         "`actor-critic`": actor_critic.PRESETS["default"],
         "`reinforce`": reinforce.PRESETS["default"],
+    }
+)
+
+speech_settings = settings_table(
+    {
+        "`ctc`": recognizer.PRESETS["default"],
+        "`listen-attend`": attention.PRESETS["default"],
+        "`hybrid-hmm`": hybrid.PRESETS["default"],
+        "`gmm-hmm`": gaussian.PRESETS["default"],
     }
 )
 
@@ -441,6 +451,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "networks": architectures,
     "ngrams-settings": settings_table(presets(ngrams)),
     "characters-settings": settings_table(presets(characters)),
+    "speech-settings": speech_settings,
     "generate-options": options(generate.Options),
     "written-texts": written_texts,
     "neural-lm-settings": settings_table(presets(neural_lm)),

@@ -179,6 +179,8 @@ SUPERVISED_GOALS = {
     **{("seq2seq", preset): "exact>=0.98" for preset in ("default", "dates", "sorting", "reversed-copy")},
     ("gan", "default"): "modes>=9",
     ("conditional-gan", "default"): "recognised>=0.9",
+    ("ctc", "default"): "digit_error_rate<=0.02",
+    ("ctc", "unseen"): "digit_error_rate<=0.12",
     ("deep-cnn", "book-falling"): "accuracy>=0.77",
     ("char-lm", "book"): "bits<=1.80",
 }
