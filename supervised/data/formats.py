@@ -128,9 +128,14 @@ def decode(data: bytes, name: str, size: Sequence[int] | None = None) -> Array:
             shown = picture.convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise CorruptFile(f"cannot read {name}: {str(error).partition('<')[0].strip() or 'no picture'}") from error
-    if size is not None and shown.size != (size[1], size[0]):
-        shown = shown.resize((size[1], size[0]), Image.Resampling.BICUBIC)
-    return np.array(shown)
+    return np.array(shown) if size is None else resized(np.array(shown), size)
+
+
+def resized(picture: Array, size: Sequence[int]) -> Array:
+    """Colours ``(height, width, 3)`` uint8 brought to ``size`` (height, width)."""
+    if picture.shape[:2] == tuple(size):
+        return picture
+    return np.array(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
 
 def entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
