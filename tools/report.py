@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import gymnasium as gym
 import numpy as np
+import tyro
 
 from agents import evaluate
 from agents.evolution import cma_es, genetic, neat
@@ -30,7 +31,7 @@ from agents.rollout import make_lanes
 from agents.sb3 import algorithms as sb3
 from agents.search import alpha_zero
 from agents.value import dqn
-from supervised import generate, style, words
+from supervised import detect, generate, style, words
 from supervised.classic import models as classic
 from supervised.language import characters, neural_lm, ngrams, word2vec
 from supervised.registry import REGISTRY as MODELS
@@ -279,7 +280,8 @@ def options(kind: type) -> Callable[[], str]:
 
     def table() -> str:
         meanings = field_docs(kind)
-        positional = {"run", "runs", "content", "style", "source", "task", "words"}
+        hints = get_type_hints(kind, include_extras=True)
+        positional = {name for name, one in hints.items() if tyro.conf.Positional in getattr(one, "__metadata__", ())}
         names = [field.name for field in dataclasses.fields(kind)]
         shown = (f"`{name.upper()}`" if name in positional else _flag(name) for name in names)
         return markdown(("option", "meaning"), ((one, meanings[name]) for one, name in zip(shown, names, strict=True)))
@@ -466,6 +468,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "capsule-settings": capsule_settings,
     "fast-style-settings": fast_style_settings,
     "style-options": options(style.Options),
+    "detect-options": options(detect.Options),
     "transfer-results": transfer_results,
     "perception-results": perception_results,
     "variational-settings": variational_settings,

@@ -136,6 +136,13 @@ def decode(data: bytes, name: str) -> Array:
     return np.array(shown)
 
 
+def resized(picture: Array, size: Sequence[int]) -> Array:
+    """Colours ``(height, width, 3)`` uint8 brought to ``size`` (height, width)."""
+    if picture.shape[:2] == tuple(size):
+        return picture
+    return np.array(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.BICUBIC))
+
+
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """A gray picture of 16 bits, which Pillow would cut off above 255 and not scale."""
     return Image.fromarray((np.clip(np.asarray(picture, np.int64), 0, 65_535) // 257).astype(np.uint8))
