@@ -33,7 +33,7 @@ JUDGED: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
     **METRICS,
     **{
         name: methodcaller("get", name)
-        for name in ("laps", "wins", "draws", "losses", "score", "elo", "kept", "converted")
+        for name in ("laps", "success", "wins", "draws", "losses", "score", "elo", "kept", "converted")
     },
 }
 
@@ -108,6 +108,7 @@ def _main(arguments: list[str]) -> None:
             result |= entries
             lines += more
     lines += [f"laps     {result['laps']} / {episodes}"] if "laps" in result else []
+    lines += [f"success  {result['success']:.1%} of episodes"] if "success" in result else []
     protocol = "; ".join(parts)
     result |= {"protocol": protocol, "seconds": round(wall, 3), **origin}
 

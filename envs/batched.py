@@ -99,9 +99,9 @@ class BatchedEnv(VectorEnv[Any, Array, Array]):
             the first lane at every step.
         autoreset_mode: `SAME_STEP` (default): the step that ends an episode returns the first observation of
             the next one, and the last observation in ``infos["final_obs"]``, a dense ``(lanes, ...)`` array
-            (of a Dict space a dictionary of them) whose valid rows are ``infos["_final_obs"]``. `NEXT_STEP`: the following step resets and ignores
-            its action. `DISABLED`: a finished lane stands still, with reward 0, until it is reset through
-            ``reset(options={"reset_mask": mask})``.
+            (of a Dict space a dictionary of them) whose valid rows are ``infos["_final_obs"]``. `NEXT_STEP`: the
+            following step resets and ignores its action. `DISABLED`: a finished lane stands still, with reward 0,
+            until it is reset through ``reset(options={"reset_mask": mask})``.
         copy: whether `step` returns fresh arrays (default), or the same buffers at every step.
 
     Lane i of ``reset(seed=s)`` is seeded ``s + i``, and equals the single environment reset with that seed.
@@ -262,8 +262,8 @@ class BatchedEnv(VectorEnv[Any, Array, Array]):
             actions: ``(lanes, *action)``.
 
         Returns:
-            observations ``(lanes, *observation)``, or a dictionary of such arrays for a Dict space; rewards ``(lanes,)`` float64, terminated and truncated
-            ``(lanes,)`` bool, infos.
+            observations ``(lanes, *observation)`` (of a Dict space a dictionary of them), rewards ``(lanes,)``
+            float64, terminated and truncated ``(lanes,)`` bool, infos.
 
         Raises:
             ValueError: an action is outside the action space (no lane has moved then).

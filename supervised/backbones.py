@@ -16,6 +16,7 @@ Images are ``(height, width)`` or ``(height, width, colours)``, or stacks of the
     alvinn      Pomerleau 1989: 29 units that also see the road intensity found in the image before
     impala      Espeholt et al. 2018: fifteen convolutions in residual blocks, 256 units
     resnet18, vgg11_bn, mobilenet_v2, ...  what `supervised.vision.networks` has, without the last layer
+    language    planes and a sentence about them, see `supervised.language.backbone.Language`
     gru, lstm   recurrent, see `Recurrent`: over fully connected layers, or over nature_cnn where they see images
 
 With the weights of a run of `supervised.train` the backbone is that run's own network, see `Pretrained`.
@@ -420,6 +421,12 @@ class Recurrent(Backbone):
         return features, torch.cat([hidden[0], cell[0]], dim=1)
 
 
+def _language(space: gym.spaces.Box) -> Backbone:
+    from supervised.language.backbone import Language
+
+    return Language(space)
+
+
 RECURRENT = ("gru", "lstm")
 #: backbones that take the keywords ``hidden`` and ``activation``
 WITH_HIDDEN = ("mlp", *RECURRENT)
@@ -433,6 +440,7 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "alvinn": Alvinn,
     "impala": Impala,
     **{name: functools.partial(Architecture, name=name) for name in networks.NETWORKS},
+    "language": _language,
     "gru": functools.partial(Recurrent, kind="gru"),
     "lstm": functools.partial(Recurrent, kind="lstm"),
 }

@@ -12,9 +12,9 @@ FREE, WALL, OBJECT, EXIT = 0, 1, 2, 6
 OBJECTS, SIDES = EXIT - OBJECT, 4
 TRIES = 20  # rooms tried for an object, before another maze is drawn
 
-# Planes of an observation; those of the objects follow
-WALL_PLANE, AGENT_PLANE, EXIT_PLANE, OBJECT_PLANE = 0, 1, 2, 3
-PLANES = OBJECT_PLANE + OBJECTS
+# Planes of an observation; then one for each of the objects and of the doors
+WALL_PLANE, AGENT_PLANE, THINGS_PLANE = 0, 1, 2
+PLANES = THINGS_PLANE + OBJECTS + SIDES
 
 
 @njit(cache=True, nogil=True)
@@ -238,9 +238,7 @@ def step(
 
 
 @njit(cache=True, nogil=True)
-def shortest(
-    columns: int, cells: Array, place: Array, stage: Array, distances: Array, actions: Array
-) -> None:
+def shortest(columns: int, cells: Array, place: Array, stage: Array, distances: Array, actions: Array) -> None:
     """The first move of a shortest way to the end of the task, into ``actions (lanes,)``."""
     moves = (-columns, 1, columns, -1)
     for lane in range(actions.shape[0]):
@@ -263,7 +261,5 @@ def observe(cells: Array, place: Array, planes: Array) -> None:
             code = cells[lane, cell]
             if code == WALL:
                 planes[lane, WALL_PLANE, cell] = 1
-            elif code >= EXIT:
-                planes[lane, EXIT_PLANE, cell] = 1
             elif code >= OBJECT:
-                planes[lane, OBJECT_PLANE + code - OBJECT, cell] = 1
+                planes[lane, THINGS_PLANE + code - OBJECT, cell] = 1

@@ -14,7 +14,9 @@ from envs.grid.layout import MOVES
 from envs.single import SingleEnv
 
 SMALLEST = 7  # cells a side: fewer rooms have no place for everything
-NAMES = np.array([".", "#", *(name[0] for name in instructions.OBJECTS), *(name[0].upper() for name in instructions.EXITS)])
+NAMES = np.array(
+    [".", "#", *(name[0] for name in instructions.OBJECTS), *(name[0].upper() for name in instructions.EXITS)]
+)
 CAPTION = 56  # pixels below the picture, for the instruction
 
 
@@ -57,11 +59,12 @@ class InstructionMaze(BatchedEnv):
     ## Observations: ``Dict``
     | key | space | meaning |
     |---|---|---|
-    | "planes" | ``Box((7, rows + 2, columns + 2), uint8)`` | 0 or 1 a cell: wall, agent, exit, carrot, apple, key, gem |
+    | "planes" | ``Box((10, rows + 2, columns + 2), uint8)`` | 0 or 1 a cell, see below |
     | "tokens" | ``Box((13,), int16)`` | the instruction's words by number |
 
-    The two additional rows and columns are the wall around the maze, with a door in each side. Things lie in rooms,
-    the cells with odd coordinates; what has been taken is gone.
+    The planes show walls, the agent, the four objects and the four exits, one a plane in the order above. The two
+    additional rows and columns are the wall around the maze, with a door in each side. Objects lie in rooms, the cells
+    with odd coordinates; what has been taken is gone.
 
     ## Reward
     The sum of ``step_reward`` (-0.01) for every step, ``object_reward`` (0.5) for each object taken as it was asked
@@ -139,7 +142,7 @@ class InstructionMaze(BatchedEnv):
 
         cells = rows * self.columns
         lanes = (num_envs, instructions.GOALS + 1, cells)
-        fields = {
+        fields: dict[str, Array] = {
             "cells": np.zeros((num_envs, cells), np.int8),
             "place": np.zeros(num_envs, np.int64),
             "instruction": np.zeros(num_envs, np.int64),
@@ -147,7 +150,7 @@ class InstructionMaze(BatchedEnv):
             "distances": np.zeros(lanes, np.int16),
             "success": np.zeros(num_envs, np.bool_),
         }
-        seen = {
+        seen: dict[str, gym.Space[Any]] = {
             "planes": gym.spaces.Box(0, 1, (dynamics.PLANES, rows, self.columns), np.uint8),
             "tokens": gym.spaces.Box(0, len(instructions.VOCABULARY) - 1, (instructions.LENGTH,), np.int16),
         }
@@ -206,7 +209,9 @@ class InstructionMaze(BatchedEnv):
             return "\n".join([*("".join(row) for row in characters), text])
         picture = draw_grid(characters, self.icons, MOVES, agent=agent)
         caption = Canvas(picture.shape[1], CAPTION)
-        caption.text((picture.shape[1] / 2, CAPTION / 2), text, (38, 44, 54), min(28.0, 1.9 * picture.shape[1] / len(text)))
+        caption.text(
+            (picture.shape[1] / 2, CAPTION / 2), text, (38, 44, 54), min(28.0, 1.9 * picture.shape[1] / len(text))
+        )
         return np.concatenate([picture, caption.array()])
 
 
