@@ -90,7 +90,8 @@ def _main(arguments: list[str]) -> None:
     started = time.perf_counter()
     result = evaluate(agent, env, kwargs, episodes=episodes, seed=options.seed)
     wall = time.perf_counter() - started
-    parts = [f"{env}, {episodes} episodes, greedy, seeds {options.seed} to {result['seeds'][1]}"]
+    others = "".join(f", {key} {value}" for key, value in options.env_kwargs.items())
+    parts = [f"{env}{others}, {episodes} episodes, greedy, seeds {options.seed} to {result['seeds'][1]}"]
     parts += [result["protocol"]] if "protocol" in result else []
     lines = []
     if hasattr(agent, "simulations"):
