@@ -18,8 +18,8 @@ CHANNELS, BLOCKS = 32, 3  # of the residual network
 class Language(Backbone):
     """Convolutions over planes that a sentence speaks of.
 
-    Words are embedded and read by a GRU (Cho et al. 2014). What it says of the sentence, together with which planes
-    have anything in them, becomes the kernel of a 1 x 1 convolution (as in LingUNet: Misra et al. 2018): maps of what
+    Words are embedded and read by a GRU (Cho et al. 2014). What it says at each of them, together with which planes
+    have anything in them, is turned into the kernel of a 1 x 1 convolution (as in LingUNet: Misra et al. 2018): maps of what
     is looked for now. They join the planes before a residual network, of which each block sees two cells of its maps
     further. A feature is the greatest that any place of the last map has: what counts near the agent is the same
     wherever it is, and the weights are for mazes of any size.
@@ -44,8 +44,9 @@ class Language(Backbone):
         assert isinstance(planes, gym.spaces.Box) and isinstance(tokens, gym.spaces.Box)
         self.shape = planes.shape
         self.words = nn.Embedding(int(tokens.high.max()) + 1, WORD)
-        self.sentence = nn.GRU(WORD, SENTENCE)
-        asked = [nn.Linear(SENTENCE + self.shape[0], SENTENCE), nn.ReLU(), nn.Linear(SENTENCE, SENTENCE), nn.ReLU()]
+        self.sentence = nn.GRU(WORD, SENTENCE, batch_first=True)
+        said = math.prod(tokens.shape) * SENTENCE
+        asked = [nn.Linear(said + self.shape[0], SENTENCE), nn.ReLU(), nn.Linear(SENTENCE, SENTENCE), nn.ReLU()]
         self.kernel = nn.Sequential(*asked, nn.Linear(SENTENCE, SOUGHT * self.shape[0]))
         self.stem = nn.Conv2d(self.shape[0] + SOUGHT, CHANNELS, 3, stride=2)
         self.blocks = nn.Sequential(*(Residual(CHANNELS) for _ in range(BLOCKS)), nn.ReLU())
@@ -62,7 +63,7 @@ class Language(Backbone):
         return self.out(maps).amax((2, 3)).relu()
 
     def read(self, tokens: Tensor) -> Tensor:
-        """What the GRU says of sentences ``(batch, SENTENCE)``: of each of its units the most, whatever the word."""
+        """What the GRU says at each word, side by side ``(batch, length * SENTENCE)``; 0 after the last."""
         if not torch.is_grad_enabled():
             return self._read(tokens)
         # in learning every sentence is read once, however many rows have it; who acts does not, since products of
@@ -71,6 +72,5 @@ class Language(Backbone):
         return self._read(sentences)[rows]
 
     def _read(self, sentences: Tensor) -> Tensor:
-        said, _ = self.sentence(self.words(sentences.T))
-        # -1 is the least that a GRU can say; a sentence without words says that
-        return said.masked_fill((sentences.T == 0)[..., None], -1.0).amax(0)
+        said, _ = self.sentence(self.words(sentences))
+        return said.masked_fill((sentences == 0)[..., None], 0.0).flatten(1)
