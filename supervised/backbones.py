@@ -16,6 +16,7 @@ Images are ``(height, width)`` or ``(height, width, colours)``, or stacks of the
     alvinn      Pomerleau 1989: 29 units that also see the road intensity found in the image before
     impala      Espeholt et al. 2018: fifteen convolutions in residual blocks, 256 units
     resnet18, vgg11_bn, mobilenet_v2, ...  what `supervised.vision.networks` has, without the last layer
+    language    planes and a sentence about them, see `supervised.language.backbone.Language`
     gru, lstm, attention, transformer      remember, see `Recurrent` and `supervised.memories`: over fully connected
                 layers, or over nature_cnn where they see images
 
@@ -406,6 +407,12 @@ class Recurrent(Backbone):
         return self.memory(encoded, state, starts)
 
 
+def _language(space: gym.spaces.Box) -> Backbone:
+    from supervised.language.backbone import Language
+
+    return Language(space)
+
+
 #: backbones that remember
 RECURRENT = tuple(MEMORIES)
 #: backbones that take the keywords ``hidden`` and ``activation``
@@ -420,6 +427,7 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "alvinn": Alvinn,
     "impala": Impala,
     **{name: functools.partial(Architecture, name=name) for name in networks.NETWORKS},
+    "language": _language,
     **{name: functools.partial(Recurrent, kind=name) for name in RECURRENT},
 }
 

@@ -51,6 +51,7 @@ from tools.networks import architectures
 from tools.results import (
     asked_results,
     board_results,
+    instruction_results,
     overview,
     perception_results,
     results,
@@ -443,6 +444,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "results": overview,
     "alpha-zero-settings": settings_table(presets(alpha_zero)),
     "board-results": board_results,
+    "instruction-results": instruction_results,
     "zoo": zoo_agents,
     "evolution-settings": evolution_settings,
     "evolution-results": results("genetic", "cma-es", "neat"),

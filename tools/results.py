@@ -135,6 +135,26 @@ def overview() -> str:
     return markdown((*head, "protocol", "command"), rows)
 
 
+#: preset -> what it should reach in `instruction_results`
+INSTRUCTION_GOALS = {"instruction-maze": "success>=0.9", "instruction-maze-blind": "success<0.5"}
+
+
+def instruction_results() -> str:
+    """A line an evaluation in skidpad/InstructionMaze-v0; ELSEWHERE stands for keywords of the maze."""
+    rows = []
+    for one in (one for one in stored("ppo") if one.preset in INSTRUCTION_GOALS):
+        trained, result = one.result["training"], one.result
+        budget = (one.seed, f"{trained['step']:,}", rounded(trained["seconds"] / 60))
+        episodes = len(result["lengths"])
+        where = result["protocol"].partition(", ")[2].partition(f"{episodes} episodes")[0].rstrip(", ")
+        goal = "" if one.elsewhere else INSTRUCTION_GOALS[one.preset]
+        met = requirement(goal, {"success": itemgetter("success")}).check(result) if goal else None
+        numbers = (episodes, f"{result['success']:.1%}", rounded(np.mean(result["lengths"])))
+        rows.append((f"`{one.preset}`", *budget, where, *numbers, goal, {True: "yes", False: "no", None: ""}[met]))
+    head = ("preset", "seed", "steps", "minutes", "other keywords", "episodes", "success", "mean length")
+    return markdown((*head, "goal", "reached"), rows)
+
+
 def board_results() -> str:
     """A line an evaluation of AlphaZero, and of players by name for comparison (``player-*.json``)."""
     rows = []
