@@ -34,7 +34,7 @@ JUDGED: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
     **METRICS,
     **{
         name: methodcaller("get", name)
-        for name in ("laps", "wins", "draws", "losses", "score", "elo", "kept", "converted")
+        for name in ("laps", "success", "wins", "draws", "losses", "score", "elo", "kept", "converted")
     },
 }
 
@@ -93,7 +93,8 @@ def _main(arguments: list[str]) -> None:
     started = time.perf_counter()
     result = evaluate(agent, env, kwargs, episodes=episodes, seed=options.seed)
     wall = time.perf_counter() - started
-    parts = [f"{env}, {episodes} episodes, greedy, seeds {options.seed} to {result['seeds'][1]}"]
+    others = "".join(f", {key} {value}" for key, value in options.env_kwargs.items())
+    parts = [f"{env}{others}, {episodes} episodes, greedy, seeds {options.seed} to {result['seeds'][1]}"]
     parts += [result["protocol"]] if "protocol" in result else []
     lines = []
     if hasattr(agent, "simulations"):
@@ -114,6 +115,7 @@ def _main(arguments: list[str]) -> None:
             result |= entries
             lines += more
     lines += [f"laps     {result['laps']} / {episodes}"] if "laps" in result else []
+    lines += [f"success  {result['success']:.1%} of episodes"] if "success" in result else []
     protocol = "; ".join(parts)
     result |= {"protocol": protocol, "seconds": round(wall, 3), **origin}
 

@@ -14,6 +14,10 @@ from supervised.training.statistics import summarise
 Array = NDArray[Any]
 
 
+#: what environments tell of an episode's end -> the name under which evaluations count it
+OUTCOMES = {"lap_finished": "laps", "success": "success"}
+
+
 class Policy(Protocol):
     """What can be evaluated."""
 
@@ -43,8 +47,8 @@ def evaluate(
     Returns:
         ``mean std iqm ci95`` of the undiscounted returns, ``lengths`` (decisions: with ``repeat:K`` a K-th of the
         steps) and ``returns`` (lists, in the order of the seeds) and ``seeds``; where the environment tells of laps,
-        as CarRacing does, ``laps``: the number of episodes that ended with a complete one; and where it has one, as
-        Atari games do, its ``protocol``.
+        as CarRacing does, ``laps``: the number of episodes that ended with a complete one; where it tells of
+        ``success``, the share of episodes that ended so; and where it has one, as Atari games do, its ``protocol``.
     """
     batch = playground(policy, env, min(lanes, episodes), env_kwargs or {})
     player = Player(policy)
@@ -54,7 +58,7 @@ def evaluate(
     waiting = batch.num_envs
     counted, done = np.ones((2, batch.num_envs), np.bool_)
     rewards = np.zeros(batch.num_envs)
-    laps = None
+    reached: dict[str, int] = {}  # outcome -> episodes that ended with it
     while counted.any():
         actions = player.act(observations, done, rewards)
         observations, rewards, terminated, truncated, infos = batch.step(actions)
@@ -63,8 +67,8 @@ def evaluate(
         done = terminated | truncated
         if not done.any():
             continue
-        if "lap_finished" in infos:
-            laps = (laps or 0) + int((infos["lap_finished"] & infos["_lap_finished"] & counted).sum())
+        for key in OUTCOMES.keys() & infos.keys():
+            reached[key] = reached.get(key, 0) + int((infos[key] & infos[f"_{key}"] & counted).sum())
         seeds = [seed + int(episode) for episode in playing]
         for lane in np.flatnonzero(done):
             counted[lane] &= waiting < episodes
@@ -73,7 +77,9 @@ def evaluate(
                 waiting += 1
         observations, _ = batch.reset(seed=seeds, options={"reset_mask": done})  # type: ignore[arg-type]
     batch.close()
-    told: dict[str, Any] = {} if laps is None else {"laps": laps}
+    told: dict[str, Any] = {OUTCOMES[key]: count for key, count in reached.items()}
+    if "success" in told:
+        told["success"] /= episodes
     if text := protocol(batch, getattr(policy.transform, "stack", 1)):
         told["protocol"] = text
     seeds = [seed, seed + episodes - 1]

@@ -16,6 +16,7 @@ Images are ``(height, width)`` or ``(height, width, colours)``, or stacks of the
     alvinn      Pomerleau 1989: 29 units that also see the road intensity found in the image before
     impala      Espeholt et al. 2018: fifteen convolutions in residual blocks, 256 units
     resnet18, vgg11_bn, mobilenet_v2, ...  what `supervised.vision.networks` has, without the last layer
+    language    planes and a sentence about them, see `supervised.language.backbone.Language`
     gru, lstm, attention, transformer      remember, see `Recurrent` and `supervised.memories`: over fully connected
                 layers, or over nature_cnn where they see images
 
@@ -313,6 +314,7 @@ class Pretrained(Backbone):
         self._stacked, self._frozen = is_stacked(space), frozen
         kind, self.network = perception(run)
         require(kind == name, "backbone_weights", str(run), f"that is a run of {kind}, use --backbone {kind}")
+        require(space.dtype == np.uint8, "backbone_weights", str(run), f"it sees images of bytes, and not {space}")
         try:
             with torch.no_grad():
                 features = self(torch.zeros((1, *space.shape), dtype=torch.uint8))
@@ -405,6 +407,12 @@ class Recurrent(Backbone):
         return self.memory(encoded, state, starts)
 
 
+def _language(space: gym.spaces.Box) -> Backbone:
+    from supervised.language.backbone import Language
+
+    return Language(space)
+
+
 #: backbones that remember
 RECURRENT = tuple(MEMORIES)
 #: backbones that take the keywords ``hidden`` and ``activation``
@@ -419,6 +427,7 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "alvinn": Alvinn,
     "impala": Impala,
     **{name: functools.partial(Architecture, name=name) for name in networks.NETWORKS},
+    "language": _language,
     **{name: functools.partial(Recurrent, kind=name) for name in RECURRENT},
 }
 
@@ -435,6 +444,10 @@ def build(name: str, space: gym.Space[Any], weights: str = "", frozen: bool = Fa
         UserError: no such backbone, or it cannot read this space.
     """
     if name not in (CATALOGUE if weights else BACKBONES):
+        if name in CATALOGUE:
+            raise UserError(
+                f"backbone {name!r} is what a run of supervised.train has learnt: give its backbone_weights"
+            )
         raise UserError(f"unknown backbone {name!r}{suggest(name, CATALOGUE if weights else BACKBONES)}")
     learns = bool(weights) or not frozen
     require(learns, "backbone_frozen", frozen, "the backbone would never learn: give its backbone_weights")

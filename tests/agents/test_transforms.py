@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from agents.evaluation import Player, evaluate
 from agents.rollout import RepeatLanes, Rollout, make_lanes
 from agents.transforms import FrameStack, Transforms, action_repeat, flattener
+from supervised.flattened import Flattened
 from supervised.training.errors import UserError
 
 SPACES = [
@@ -39,6 +40,7 @@ def test_equals_gymnasium_flatten(space: gym.Space) -> None:
     assert result.dtype == np.float32
     assert np.array_equal(result, expected)
     assert all(flat_space.contains(row) for row in result)
+    assert isinstance(flat_space, Flattened) and flat_space.parts is space
 
 
 def test_boxes_pass_untouched() -> None:
