@@ -10,7 +10,8 @@ what is gained is taken off: R_(t+1) = R_t - r_t.
 
 Differences from the paper: places are counted within the window by sinusoids, not from the episode's start by a
 learnt table, so that an episode may be longer than any demonstrated; layers are normalized before they are entered; the
-step size falls to 0; what a disturbed demonstrator meant is learnt, where what was done is read.
+step size falls to 0; what a disturbed demonstrator meant is learnt, where what was done is read; and actions may be
+left out of what is read.
 """
 
 from collections.abc import Mapping
@@ -59,6 +60,9 @@ class Config(Cloning):
     """The return that acting asks for; None: the highest demonstrated."""
     context: int = 20
     """Steps of its past that the Transformer sees, the present one among them: K."""
+    read_actions: tyro.conf.FlagConversionOff[bool] = True
+    """Read what was done before, too. Where actions hardly change from step to step, as a driver's, a model that reads
+    them learns to repeat them, not to see (Wen et al. 2020, "Fighting Copycat Agents")."""
     units: int = 64
     """Units of every place in the Transformer."""
     layers: int = 3
@@ -93,6 +97,7 @@ PRESETS = {
         backbone="nature_cnn",
         head="continuous",
         context=8,
+        read_actions=False,
         units=128,
         epochs=10,
     ),
@@ -116,7 +121,7 @@ class Network(nn.Module):
         super().__init__()
         self.backbone = backbones.build_feedforward(config.backbone, space, **config.learnt_before)
         self.head = heads.build(config.head, config.units, actions)
-        self.discrete = isinstance(self.head, heads.Categorical)
+        self.discrete, self.reads_actions = isinstance(self.head, heads.Categorical), config.read_actions
         example = self.head.encode(np.asarray(actions.sample())[None])
         self.width = self.head.out_features if self.discrete else example.shape[1]
         self.asked, self.seen, self.done = (
@@ -134,6 +139,7 @@ class Network(nn.Module):
 
     def forward(self, asked: Tensor, features: Tensor, done: Tensor) -> Tensor:
         """Outputs for returns to come ``(rows, K)``, features ``(rows, K, features)`` and acts ``(rows, K, width)``."""
+        done = done if self.reads_actions else torch.zeros_like(done)
         kinds = self.asked(asked[..., None] / self.scale), self.seen(features), self.done(done)
         # a step's three places share where they stand
         steps = torch.stack(kinds, 2) + self.places[: asked.shape[1], None]

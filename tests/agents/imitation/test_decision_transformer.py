@@ -104,6 +104,13 @@ def test_acting_sees_what_training_saw() -> None:
             np.testing.assert_allclose(network.head.decode(outputs[0, -1:])[0], acted[t][lane], atol=1e-5)
 
 
+def test_actions_may_be_left_out_of_what_is_read() -> None:
+    agent = dt.Agent(dataclasses.replace(SMALL, read_actions=False), Wages.observation_space, Wages.action_space)
+    asked, features = torch.ones(1, 4), torch.randn(1, 4, agent.network.backbone.feature_dim)
+    before, after = (agent.network.eval()(asked, features, one * torch.ones(1, 4, 2)) for one in (0, 1))
+    assert torch.equal(before, after)
+
+
 def test_what_is_done_at_a_step_is_not_seen_before_it() -> None:
     agent = dt.Agent(SMALL, Wages.observation_space, Wages.action_space)
     agent.network.eval()
