@@ -20,8 +20,8 @@ class Language(Backbone):
 
     Words are embedded and read by a GRU (Cho et al. 2014). What it says at each of them, together with which planes
     have anything in them, is turned into the kernel of a 1 x 1 convolution (as in LingUNet: Misra et al. 2018): maps of
-    what is looked for now. They join the planes before a residual network, of which each block sees two cells of its maps
-    further. A feature is the greatest that any place of the last map has: what counts near the agent is the same
+    what is looked for now. They join the planes before a residual network, of which each block sees two cells of its
+    maps further. A feature is the greatest that any place of the last map has: what counts near the agent is the same
     wherever it is, and the weights are for mazes of any size.
 
     Args:
