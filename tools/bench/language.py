@@ -1,8 +1,8 @@
 """Pairs of words a second of word2vec, against a plain PyTorch loop and gensim; characters of an LSTM, against a loop.
 
-All sides of word2vec learn skip-gram with negative sampling of the same text in one thread: vectors of the same size, every place
-with all words of a window as targets, no subsampling, the same number of negatives for each pair. So a pass has the
-same pairs, which are counted and not estimated. Ours and gensim's draw their noise and read the text as they go,
+All sides of word2vec learn skip-gram with negative sampling of the same text in one thread: vectors of the same size,
+every place with all words of a window as targets, no subsampling, the same number of negatives for each pair. So a pass
+has the same pairs, which are counted and not estimated. Ours and gensim's draw their noise and read the text as they go,
 gensim's from strings, as it takes no numbers. The loop gets pairs and noise made beforehand, and is left with what
 PyTorch is for: look-ups of a batch, scores, losses, sparse gradients and steps.
 
@@ -143,7 +143,7 @@ def characters_read() -> Measurement:
         settings={
             **{name: getattr(config, name) for name in ("dtype", "layers", "units", "batch_size", "sequence")},
             "threads": 1,
-            **{f"bits_{name}": round(value, 3) for name, value in bits.items()},
+            **{f"bits_{name}": round(float(value), 3) for name, value in bits.items()},
         },
     )
 
