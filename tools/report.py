@@ -24,7 +24,7 @@ import tyro
 
 from agents import evaluate
 from agents.evolution import cma_es, genetic, neat
-from agents.imitation import classic_cloning
+from agents.imitation import classic_cloning, decision_transformer
 from agents.policy import a2c, actor_critic, ppo, reinforce, sac, td3
 from agents.registry import CATALOGUE, TABULAR
 from agents.rollout import make_lanes
@@ -35,6 +35,7 @@ from supervised import detect, generate, style, words
 from supervised.classic import models as classic
 from supervised.language import characters, neural_lm, ngrams, word2vec
 from supervised.registry import REGISTRY as MODELS
+from supervised.speech import attention, gaussian, hybrid, recognizer
 from supervised.training import training_door
 from supervised.training.checkpoint import atomic_write
 from supervised.training.configuration import to_json
@@ -48,7 +49,9 @@ from tools.bench.__main__ import BENCHES
 from tools.book import index
 from tools.networks import architectures
 from tools.results import (
+    asked_results,
     board_results,
+    instruction_results,
     overview,
     perception_results,
     results,
@@ -201,6 +204,15 @@ policy_settings = settings_table(
         "`a2c`, `book`": a2c.PRESETS["book"],
         "`actor-critic`": actor_critic.PRESETS["default"],
         "`reinforce`": reinforce.PRESETS["default"],
+    }
+)
+
+speech_settings = settings_table(
+    {
+        "`ctc`": recognizer.PRESETS["default"],
+        "`listen-attend`": attention.PRESETS["default"],
+        "`hybrid-hmm`": hybrid.PRESETS["default"],
+        "`gmm-hmm`": gaussian.PRESETS["default"],
     }
 )
 
@@ -432,6 +444,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "results": overview,
     "alpha-zero-settings": settings_table(presets(alpha_zero)),
     "board-results": board_results,
+    "instruction-results": instruction_results,
     "zoo": zoo_agents,
     "evolution-settings": evolution_settings,
     "evolution-results": results("genetic", "cma-es", "neat"),
@@ -442,6 +455,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "networks": architectures,
     "ngrams-settings": settings_table(presets(ngrams)),
     "characters-settings": settings_table(presets(characters)),
+    "speech-settings": speech_settings,
     "generate-options": options(generate.Options),
     "written-texts": written_texts,
     "neural-lm-settings": settings_table(presets(neural_lm)),
@@ -469,6 +483,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "classic-results": classic_results,
     "bench-results": bench_results,
     "clone-results": clone_results,
+    "asked-results": asked_results,
+    "decision-settings": settings_table(presets(decision_transformer)),
     "dagger-rounds": dagger_rounds,
     "training-curves": training_curves,
     "driving-tests": driving_tests,

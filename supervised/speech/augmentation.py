@@ -40,7 +40,7 @@ def elsewhere(recording: Recording, rng: np.random.Generator) -> Recording:
 
 
 def masked(features: Array, rng: np.random.Generator, widest: int, longest: int) -> Array:
-    """Features ``(time, n)`` without two bands of up to ``widest`` of them, and two times (SpecAugment; Park et al. 2019).
+    """Features ``(time, n)`` without two bands of up to ``widest`` of them, and without two times (Park et al. 2019).
 
     Times are up to ``longest`` frames, and no more than an eighth of all. What is away has the mean, 0.
     """

@@ -90,6 +90,7 @@ def test_no_answer_is_in_two_parts(name: str) -> None:
     assert all(part_of(answer) == part for part, some in answers.items() for answer in some)
     assert max(len(task.read(text)) for some in found.values() for text in some) <= task.longest
     longer = list(pairs(task, "test", 50, rng, 2 * task.longest, task.longest + 1))
+    assert task.most is None or all(len(task.read(task.draw(rng, 100)[0])) <= task.most for _ in range(3_000))
     assert all(task.longest < len(task.read(text)) <= 2 * task.longest for text, _ in longer)
     again = list(pairs(task, "train", 20, np.random.default_rng(5), 12))
     assert again == list(pairs(task, "train", 20, np.random.default_rng(5), 12))
