@@ -11,7 +11,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist worksteal
 BENCH ?= cart-pole maze dqn-cart-pole policy-cart-pole gradient-variance sac-pendulum car-racing \
-    car-racing-parity car-racing-expert car-racing-return imitation atari mcts self-play supervised
+    car-racing-parity car-racing-expert car-racing-return imitation atari mcts self-play supervised language
 DEMO_TRAIN = dqn --preset book-ch8 --env skidpad/CartPole-v0 --seed 0 --run-dir runs/demo
 DEMO_EVALUATE = runs/demo --episodes 100 --video 1
 
@@ -48,7 +48,7 @@ constraints: check-python
 	trap 'rm -rf "$$folder"' EXIT; \
 	$(PYTHON) -m venv "$$folder"; \
 	"$$folder/bin/python" -m pip install --quiet --dry-run --report "$$folder/report.json" \
-	    --ignore-installed $(PIP_ARGS) -c constraints.txt -e '.[atari,bench,dev,evolution,games,learn,sb3]'; \
+	    --ignore-installed $(PIP_ARGS) -c constraints.txt -e '.[atari,bench,dev,evolution,games,learn,sb3,speech]'; \
 	"$$folder/bin/python" -c 'import json, sys; \
 	    packages = [item["metadata"] for item in json.load(open(sys.argv[1]))["install"]]; \
 	    pins = {p["name"].lower().replace("_", "-"): p["version"].split("+")[0] for p in packages}; \

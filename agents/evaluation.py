@@ -57,9 +57,10 @@ def evaluate(
     observations, _ = batch.reset(seed=[seed + int(episode) for episode in playing])  # type: ignore[arg-type]
     waiting = batch.num_envs
     counted, done = np.ones((2, batch.num_envs), np.bool_)
+    rewards = np.zeros(batch.num_envs)
     reached: dict[str, int] = {}  # outcome -> episodes that ended with it
     while counted.any():
-        actions = player.act(observations, started=done)
+        actions = player.act(observations, done, rewards)
         observations, rewards, terminated, truncated, infos = batch.step(actions)
         returns[playing[counted]] += rewards[counted]
         lengths[playing[counted]] += 1
@@ -100,7 +101,8 @@ class Player:
     """A policy that plays lanes, with the frames it remembers of each, and its own state where it keeps one.
 
     A policy with a memory has ``initial_state(lanes) -> state (lanes, ...)`` and ``act_with_state(observations, state,
-    starts, deterministic) -> (actions, state)`` besides `act`; ``starts`` says where an episode begins.
+    starts, deterministic) -> (actions, state)`` besides `act`; ``starts`` says where an episode begins. One that wants
+    to know what it has got has ``rewarded(state, rewards) -> state``, too.
     """
 
     def __init__(self, policy: Policy, block: int = BLOCK) -> None:
@@ -109,7 +111,7 @@ class Player:
         self._state: Array | None = None
         self._stack = FrameStack(getattr(policy.transform, "stack", 1))
 
-    def act(self, raw: Any, started: Array) -> Array:
+    def act(self, raw: Any, started: Array, rewards: Array) -> Array:
         """Greedy actions ``(lanes, *action)``.
 
         The policy is called with blocks of one size, padded: matrix products of other sizes may differ in the last
@@ -118,13 +120,18 @@ class Player:
         Args:
             raw: observations as the vector environment gives them.
             started: ``(lanes,)`` bool, where they are the first of an episode; all of them at the first call.
+            rewards: ``(lanes,)`` since the last call; of no meaning where an episode has started.
         """
         observations = self._stack.see(self._policy.transform(raw), started)
         padding = -len(observations) % self._block
         padded = np.concatenate([observations, np.repeat(observations[:1], padding, axis=0)])
         parts = [slice(first, first + self._block) for first in range(0, len(padded), self._block)]
         if hasattr(self._policy, "act_with_state"):
-            state = self._policy.initial_state(len(padded)) if self._state is None else self._state
+            if self._state is None:
+                self._state = self._policy.initial_state(len(padded))
+            elif hasattr(self._policy, "rewarded"):
+                self._state = self._policy.rewarded(self._state, np.append(rewards, np.zeros(padding)))
+            state = self._state
             starts = np.append(started, np.zeros(padding, np.bool_))
             both = [self._policy.act_with_state(padded[k], state[k], starts[k], deterministic=True) for k in parts]
             blocks, states = zip(*both, strict=True)

@@ -153,6 +153,8 @@ PRESETS = {
         total_steps=400_000,
     ),
     "memory": _MEMORY,
+    "memory-attention": dataclasses.replace(_MEMORY, backbone="attention"),
+    "memory-transformer": dataclasses.replace(_MEMORY, backbone="transformer"),
     "no-memory": dataclasses.replace(_MEMORY, backbone="mlp"),
     "instruction-maze": _INSTRUCTION_MAZE,
     # the same with its eyes for the maze alone

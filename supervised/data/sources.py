@@ -57,6 +57,7 @@ FILES = {
     "cifar10/cifar-10-binary.tar.gz": File("c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd", _CIFAR),
     "cifar10-jpeg/train.tar": File("7a6ca90c4be3f975a4288cb27397b1b68dbb206b78705202043e0a7e610a0cf4", None),
     "cifar10-jpeg/test.tar": File("4d3f5584bfe0a58112f8208f07dc99f96810f1c7cbb1a3a01fbc8bcca879d27e", None),
+    "fsdd/recordings.tar": File("fd786690c964edc9b7957f71c1c1ff344d62b4fb4338acfe52358c9033c4cdc4", None),
     "war_and_peace.txt": File("58f1b6127fbc86ff018ca7e600ac7e803fbdd3bff9e7413827d07d33bf7905c6", None),
     "weights/mobilenet_v2-b0353104.pth": File(
         "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889", _TORCHVISION

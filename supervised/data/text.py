@@ -49,9 +49,14 @@ def read_text(name: str) -> str:
 
 
 def tokens(text: str, level: str) -> list[str]:
-    """Characters, or words in small letters and punctuation marks."""
+    """Characters of `unwrapped` text, or words in small letters and punctuation marks."""
     require(level in LEVELS, "level", level, f"use one of {', '.join(LEVELS)}")
-    return TOKEN.findall(text.lower()) if level == "words" else list(text)
+    return TOKEN.findall(text.lower()) if level == "words" else list(unwrapped(text))
+
+
+def unwrapped(text: str) -> str:
+    """Without line ends in the middle of paragraphs, and with one empty line between these, as the book has it."""
+    return re.sub("\n{2,}", "\n\n", re.sub("(?<!\n)\n(?!\n)", " ", text))
 
 
 def corpus(name: str, level: str, rare: int = 1) -> Corpus:
@@ -73,6 +78,16 @@ def encode(found: list[str], vocabulary: tuple[str, ...]) -> NDArray[Any]:
     """Numbers of tokens ``(n,)``, 0 for those that are not in the vocabulary."""
     places = {one: number for number, one in enumerate(vocabulary)}
     return np.array([places.get(one, 0) for one in found], np.int64)
+
+
+def packed(vocabulary: tuple[str, ...]) -> NDArray[np.uint8]:
+    """A vocabulary as checkpoints hold it: the bytes of its words, zeros between."""
+    return np.frombuffer("\0".join(vocabulary).encode(), np.uint8)
+
+
+def unpacked(content: NDArray[np.uint8]) -> tuple[str, ...]:
+    """What was `packed`."""
+    return tuple(content.tobytes().decode().split("\0"))
 
 
 def join(found: list[str], level: str) -> str:

@@ -185,9 +185,9 @@ def test_stacks_in_evaluation() -> None:
 
 def test_a_player_fills_the_stack_of_each_new_episode() -> None:
     player = Player(Watching())
-    player.act(np.array([[0.0, 0], [0, 0]]), np.array([True, True]))
-    player.act(np.array([[0.0, 1], [1, 0]]), np.array([False, True]))
-    player.act(np.array([[0.0, 2], [1, 1]]), np.array([False, False]))
+    player.act(np.array([[0.0, 0], [0, 0]]), np.array([True, True]), np.zeros(2))
+    player.act(np.array([[0.0, 1], [1, 0]]), np.array([False, True]), np.zeros(2))
+    player.act(np.array([[0.0, 2], [1, 1]]), np.array([False, False]), np.zeros(2))
 
 
 def test_repeated_actions_sum_rewards_to_the_end_of_the_episode() -> None:

@@ -1,5 +1,6 @@
 """N-grams: counts and chances against dictionaries, and what is made of texts."""
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from supervised import train as train_door
 from supervised.data.text import corpus, join, read_text, tokens
 from supervised.language import ngrams
 from supervised.language.ngrams import NGrams
+from supervised.language.sampling import Prompt
 from supervised.training.errors import UserError
 
 PHRASE = "the quick brown fox"
@@ -90,13 +92,14 @@ def test_likelihood_and_added_counts_by_hand() -> None:
 
 
 def test_made_up_text_follows_what_was_counted() -> None:
-    found, numbers = counted(FABLE, 3)
-    made = found.sample(numbers[:2], 50, np.random.default_rng(0), "maximum-likelihood")
-    seen = {tuple(numbers[t : t + 3]) for t in range(len(numbers) - 2)}
-    text = np.concatenate([numbers[:2], made])
-    assert len(made) == 50 and all(tuple(text[t : t + 3]) in seen for t in range(50))
-    again = found.sample(numbers[:2], 50, np.random.default_rng(0), "maximum-likelihood")
-    np.testing.assert_array_equal(made, again)
+    found, _ = counted(FABLE, 3)
+    prompt = Prompt(prime="The crow", length=50)
+    made = found.write(prompt, "words", "maximum-likelihood")
+    seen = {tuple(FABLE[t : t + 3]) for t in range(len(FABLE) - 2)}
+    text = tokens(made, "words")
+    assert len(text) == 52 and all(tuple(text[t : t + 3]) in seen for t in range(50))
+    assert made == found.write(prompt, "words", "maximum-likelihood")
+    assert made != found.write(dataclasses.replace(prompt, seed=1), "words", "maximum-likelihood")
 
 
 @pytest.fixture
