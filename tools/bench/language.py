@@ -2,8 +2,8 @@
 
 All sides of word2vec learn skip-gram with negative sampling of the same text in one thread: vectors of the same size,
 every place with all words of a window as targets, no subsampling, the same number of negatives for each pair. So a pass
-has the same pairs, which are counted and not estimated. Ours and gensim's draw their noise and read the text as they go,
-gensim's from strings, as it takes no numbers. The loop gets pairs and noise made beforehand, and is left with what
+has the same pairs, which are counted and not estimated. Ours and gensim's draw their noise and read the text as they
+go, gensim's from strings, as it takes no numbers. The loop gets pairs and noise made beforehand, and is left with what
 PyTorch is for: look-ups of a batch, scores, losses, sparse gradients and steps.
 
 The LSTM is the book's, two layers of 512, of the novel's first characters. The loop learns the same batches by the same
