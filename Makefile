@@ -48,7 +48,7 @@ constraints: check-python
 	trap 'rm -rf "$$folder"' EXIT; \
 	$(PYTHON) -m venv "$$folder"; \
 	"$$folder/bin/python" -m pip install --quiet --dry-run --report "$$folder/report.json" \
-	    --ignore-installed $(PIP_ARGS) -c constraints.txt -e '.[atari,bench,dev,evolution,games,learn,sb3]'; \
+	    --ignore-installed $(PIP_ARGS) -c constraints.txt -e '.[atari,bench,dev,evolution,games,learn,sb3,speech]'; \
 	"$$folder/bin/python" -c 'import json, sys; \
 	    packages = [item["metadata"] for item in json.load(open(sys.argv[1]))["install"]]; \
 	    pins = {p["name"].lower().replace("_", "-"): p["version"].split("+")[0] for p in packages}; \

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from supervised.classic import pictures as classic
 from supervised.data import load
+from supervised.data.spoken import load_spoken, put_together
 from supervised.scratch import filters, pose, recurrent
 from supervised.scratch.activations import ACTIVATIONS, approximate, boxcar
 from supervised.scratch.boltzmann import DBN
@@ -22,6 +23,7 @@ from supervised.scratch.network import Network
 from supervised.scratch.optimizers import AdaDelta, Adam, Momentum, Nesterov, Optimizer, RMSProp
 from supervised.scratch.regression import descend, least_squares, mean_squared_error, with_bias
 from supervised.scratch.regression import perceptron as rosenblatt
+from supervised.speech import pictures as speech
 from supervised.training.doors import door, parse
 from supervised.training.errors import UserError, suggest
 from supervised.training.plots import COLOURS, INK, PALE, REGIONS, figure, panels
@@ -304,6 +306,12 @@ def counting(drawing: Figure, rng: np.random.Generator) -> None:
     row[3].legend(fontsize="small")
 
 
+def hearing(drawing: Figure, rng: np.random.Generator) -> None:
+    """Two spoken digits: samples, spectrum, Mel spectrum and cepstra."""
+    ours = {one.digits: one for one in load_spoken("spoken-digits") if one.speaker == "jackson" and one.take == 0}
+    speech.hearing(drawing, put_together([ours[7,], ours[2,]], rng))
+
+
 #: name -> (chapter, how it is drawn, width and height in pixels)
 FIGURES: dict[str, tuple[int, Callable[[Figure, np.random.Generator], None], tuple[int, int]]] = {
     "overfitting": (1, overfitting, (1100, 380)),
@@ -324,6 +332,7 @@ FIGURES: dict[str, tuple[int, Callable[[Figure, np.random.Generator], None], tup
     "picasso": (5, picasso, (1300, 480)),
     "forgers": (6, forgers, (1000, 400)),
     "counting": (7, counting, (1300, 380)),
+    "hearing": (7, hearing, (1000, 760)),
 }
 
 

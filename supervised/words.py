@@ -28,9 +28,9 @@ class Options:
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|glove:PATH")]
     """The folder of a run of word2vec or neural-lm, or a text file of GloVe."""
-    task: Annotated[str, tyro.conf.Positional]
+    task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """neighbours, analogy or write."""
-    words: Annotated[tuple[str, ...], tyro.conf.Positional]
+    words: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="WORD ...")]
     """Words; or the file to be written."""
     count: int = 10
     """Words of an answer."""

@@ -16,24 +16,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import gymnasium as gym
 import numpy as np
+import tyro
 
 from agents import evaluate
 from agents.evolution import cma_es, genetic, neat
-from agents.imitation import classic_cloning
+from agents.imitation import classic_cloning, decision_transformer
 from agents.policy import a2c, actor_critic, ppo, reinforce, sac, td3
 from agents.registry import CATALOGUE, TABULAR
 from agents.rollout import make_lanes
 from agents.sb3 import algorithms as sb3
 from agents.search import alpha_zero
 from agents.value import dqn
-from supervised import generate, style, words
+from supervised import detect, generate, style, words
 from supervised.classic import models as classic
 from supervised.language import characters, neural_lm, ngrams, word2vec
 from supervised.registry import REGISTRY as MODELS
+from supervised.speech import attention, gaussian, hybrid, recognizer
 from supervised.training import training_door
 from supervised.training.checkpoint import atomic_write
 from supervised.training.configuration import to_json
@@ -47,7 +49,9 @@ from tools.bench.__main__ import BENCHES
 from tools.book import index
 from tools.networks import architectures
 from tools.results import (
+    asked_results,
     board_results,
+    instruction_results,
     overview,
     perception_results,
     results,
@@ -203,6 +207,15 @@ policy_settings = settings_table(
     }
 )
 
+speech_settings = settings_table(
+    {
+        "`ctc`": recognizer.PRESETS["default"],
+        "`listen-attend`": attention.PRESETS["default"],
+        "`hybrid-hmm`": hybrid.PRESETS["default"],
+        "`gmm-hmm`": gaussian.PRESETS["default"],
+    }
+)
+
 
 def preset_flags(algorithm: ModuleType) -> Callable[[], str]:
     """A line a preset: the settings in which it differs from the default."""
@@ -268,7 +281,8 @@ def options(kind: type) -> Callable[[], str]:
 
     def table() -> str:
         meanings = field_docs(kind)
-        positional = {"run", "runs", "content", "style", "source", "task", "words"}
+        hints = get_type_hints(kind, include_extras=True)
+        positional = {name for name, one in hints.items() if tyro.conf.Positional in getattr(one, "__metadata__", ())}
         names = [field.name for field in dataclasses.fields(kind)]
         shown = (f"`{name.upper()}`" if name in positional else _flag(name) for name in names)
         return markdown(("option", "meaning"), ((one, meanings[name]) for one, name in zip(shown, names, strict=True)))
@@ -430,6 +444,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "results": overview,
     "alpha-zero-settings": settings_table(presets(alpha_zero)),
     "board-results": board_results,
+    "instruction-results": instruction_results,
     "zoo": zoo_agents,
     "evolution-settings": evolution_settings,
     "evolution-results": results("genetic", "cma-es", "neat"),
@@ -440,6 +455,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "networks": architectures,
     "ngrams-settings": settings_table(presets(ngrams)),
     "characters-settings": settings_table(presets(characters)),
+    "speech-settings": speech_settings,
     "generate-options": options(generate.Options),
     "written-texts": written_texts,
     "neural-lm-settings": settings_table(presets(neural_lm)),
@@ -454,6 +470,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "capsule-settings": capsule_settings,
     "fast-style-settings": fast_style_settings,
     "style-options": options(style.Options),
+    "detect-options": options(detect.Options),
     "transfer-results": transfer_results,
     "perception-results": perception_results,
     "variational-settings": variational_settings,
@@ -466,6 +483,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "classic-results": classic_results,
     "bench-results": bench_results,
     "clone-results": clone_results,
+    "asked-results": asked_results,
+    "decision-settings": settings_table(presets(decision_transformer)),
     "dagger-rounds": dagger_rounds,
     "training-curves": training_curves,
     "driving-tests": driving_tests,

@@ -135,6 +135,26 @@ def overview() -> str:
     return markdown((*head, "protocol", "command"), rows)
 
 
+#: preset -> what it should reach in `instruction_results`
+INSTRUCTION_GOALS = {"instruction-maze": "success>=0.9", "instruction-maze-blind": "success<0.5"}
+
+
+def instruction_results() -> str:
+    """A line an evaluation in skidpad/InstructionMaze-v0; ELSEWHERE stands for keywords of the maze."""
+    rows = []
+    for one in (one for one in stored("ppo") if one.preset in INSTRUCTION_GOALS):
+        trained, result = one.result["training"], one.result
+        budget = (one.seed, f"{trained['step']:,}", rounded(trained["seconds"] / 60))
+        episodes = len(result["lengths"])
+        where = result["protocol"].partition(", ")[2].partition(f"{episodes} episodes")[0].rstrip(", ")
+        goal = "" if one.elsewhere else INSTRUCTION_GOALS[one.preset]
+        met = requirement(goal, {"success": itemgetter("success")}).check(result) if goal else None
+        numbers = (episodes, f"{result['success']:.1%}", rounded(np.mean(result["lengths"])))
+        rows.append((f"`{one.preset}`", *budget, where, *numbers, goal, {True: "yes", False: "no", None: ""}[met]))
+    head = ("preset", "seed", "steps", "minutes", "other keywords", "episodes", "success", "mean length")
+    return markdown((*head, "goal", "reached"), rows)
+
+
 def board_results() -> str:
     """A line an evaluation of AlphaZero, and of players by name for comparison (``player-*.json``)."""
     rows = []
@@ -179,6 +199,8 @@ SUPERVISED_GOALS = {
     **{("seq2seq", preset): "exact>=0.98" for preset in ("default", "dates", "sorting", "reversed-copy")},
     ("gan", "default"): "modes>=9",
     ("conditional-gan", "default"): "recognised>=0.9",
+    ("ctc", "default"): "digit_error_rate<=0.02",
+    ("ctc", "unseen"): "digit_error_rate<=0.12",
     ("deep-cnn", "book-falling"): "accuracy>=0.77",
     ("char-lm", "book"): "bits<=1.80",
 }
@@ -236,7 +258,12 @@ def word_results() -> str:
     rows = []
     for name, one in _word_vectors():
         relations = (f"{one['right'][kind]} of {of}" if of else "" for kind, of in one["questions"].items())
-        numbers = f"{one['loss']:.3f}", f"{one['baseline']:.3f}", f"{one['related']:.1%}", f"{one['analogies']:.1%}"
+        numbers = (
+            f"{one['loss']:.3f}",
+            f"{one['baseline']:.3f}",
+            f"{one['related']:.1%} of {one['pairs']}",
+            f"{one['analogies']:.1%}",
+        )
         rows.append((f"`{name}`", f"{one['vocabulary']:,}", *numbers, *relations))
     head = ("preset", "words", "loss", "baseline", "related", "analogies", "he, she", "go, went", "man, men")
     return markdown(head, rows)
@@ -319,6 +346,20 @@ def perception_results() -> str:
                 minutes = rounded(trained["seconds"] / 60)
                 rows.append((way, f"`{name}`", amount, minutes, *numbers, f"{laps} / {of}"))
     return markdown(("sees", "learns by", "training", "minutes", "mean", "95 % low", "high", "IQM", "laps"), rows)
+
+
+def asked_results() -> str:
+    """What the Decision Transformer gets of the return it is asked for: its stored evaluations, ``asked-*`` too."""
+    rows = []
+    for path in sorted(FOLDER.glob("*decision-transformer-*-s0.json")):
+        one = json.loads(path.read_text())
+        numbers = map(rounded, (one["mean"], *one["ci95"], min(one["returns"]), max(one["returns"])))
+        env, minutes = one["protocol"].partition(",")[0], rounded(one["training"]["seconds"] / 60)
+        laps = f"{one['laps']} / {len(one['returns'])}" if "laps" in one else ""
+        rows.append((f"`{env}`", minutes, rounded(one["target_return"]), *numbers, laps))
+    rows.sort(key=lambda row: (row[0], row[2]))
+    head = ("environment", "minutes", "asked for", "mean", "95 % low", "high", "lowest", "highest", "laps")
+    return markdown(head, rows)
 
 
 def zoo_agents() -> str:

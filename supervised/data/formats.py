@@ -7,7 +7,7 @@ import math
 import tarfile
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -134,6 +134,13 @@ def decode(data: bytes, name: str) -> Array:
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise CorruptFile(f"cannot read {name}: {str(error).partition('<')[0].strip() or 'no picture'}") from error
     return np.array(shown)
+
+
+def resized(picture: Array, size: Sequence[int]) -> Array:
+    """Colours ``(height, width, 3)`` uint8 brought to ``size`` (height, width)."""
+    if picture.shape[:2] == tuple(size):
+        return picture
+    return np.array(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

@@ -1,7 +1,7 @@
 """Spoken digits: recordings of them, and strings of digits made by putting some after one another.
 
 The recordings are the Free Spoken Digit Dataset's (Jackson 2016; CC BY-SA 4.0): six speakers say each digit 50 times.
-Files are called DIGITS_SPEAKER_INDEX.wav. As that data set's own notes have it, indices 0 to 4 are what to be judged by.
+Files are called DIGITS_SPEAKER_INDEX.wav. As that data set's own notes have it, indices 0 to 4 are to be judged by.
 """
 
 import io
@@ -36,7 +36,7 @@ class Recording(NamedTuple):
 
     name: str
     speaker: str
-    index: int
+    take: int  # the INDEX
     digits: tuple[int, ...]
     wave: Array  # (samples,) float32 from -1 to 1
     pauses: Array  # (digits + 1, 2) int64: where nobody speaks, from the sample on and up to that one; or (0, 2)

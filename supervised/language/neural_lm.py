@@ -22,7 +22,8 @@ from torch.nn import functional as F
 from supervised.data.text import Corpus, corpus, packed, unpacked
 from supervised.epochs import Settings, train_epochs
 from supervised.judgement import Judgement, Model
-from supervised.language.ngrams import NGrams, held_out
+from supervised.language.ngrams import SAMPLE, NGrams, held_out
+from supervised.language.sampling import Prompt
 from supervised.language.word_vectors import WordVectors
 from supervised.training.errors import require
 from supervised.training.precision import autocast
@@ -88,7 +89,7 @@ class NeuralLM(nn.Module):
             self.hidden = nn.Linear((config.order - 1) * config.size, config.hidden)  # H, d
             self.output = nn.Linear(config.hidden, len(vocabulary))  # U, b
         self.dropout = nn.Dropout(config.dropout)
-        self.register_buffer("words", torch.from_numpy(packed(vocabulary).copy()))
+        self.register_buffer("words", torch.from_numpy(packed(vocabulary)))
         self.to(self.device)
 
     def forward(self, contexts: Tensor) -> Tensor:
@@ -111,6 +112,16 @@ class NeuralLM(nn.Module):
         starts = range(0, len(words), BLOCK)
         losses = [self.losses(contexts[k : k + BLOCK], words[k : k + BLOCK]) for k in starts]
         return torch.cat(losses).neg().exp().double().cpu().numpy()
+
+    @torch.no_grad()
+    def write(self, prompt: Prompt) -> str:
+        """The text that is made up, its beginning included."""
+        self.eval()
+
+        def chances(context: Array) -> Array:
+            return self(torch.tensor(context[None], device=self.device))[0].softmax(0).cpu().numpy()
+
+        return prompt.write("words", self.vocabulary, self.config.order - 1, chances)
 
 
 def train(config: Config, run: Run | None = None) -> NeuralLM:
@@ -179,7 +190,8 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
         "bits": nats / float(np.log(2)),
         "with_trigrams": float(np.exp(nats_mixed)),
     }
-    return Judgement(f"{name}, {len(words):,} words of its last tenth", measures, {"tokens": len(words)})
+    details = {"tokens": len(words), "sample": model.write(Prompt(length=SAMPLE, seed=config.seed))}
+    return Judgement(f"{name}, {len(words):,} words of its last tenth", measures, details)
 
 
 PRESETS = {"default": Config()}
@@ -189,5 +201,6 @@ ALGORITHMS = {
         measures={"perplexity": ".2f", "bits": ".3f", "with_trigrams": ".2f"},
         judge=judge,
         vectors=word_vectors,
+        write=lambda config, state, prompt: restored(config, state).write(prompt),
     )
 }

@@ -18,13 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from supervised.data.text import LEVELS, Corpus, corpus, encode, join, packed, tokens, unpacked
+from supervised.data.text import LEVELS, Corpus, corpus, encode, packed, unpacked
 from supervised.judgement import Judgement, Model
 from supervised.language.sampling import Prompt
 from supervised.training.errors import UserError, require, suggest
 from supervised.training.once import learn_once
 from supervised.training.run import Run
-from supervised.training.seeding import generators
 
 Array = NDArray[Any]
 
@@ -149,20 +148,13 @@ class NGrams:
         return np.where(keys[places] == wanted, places, -1)
 
     def write(self, prompt: Prompt, level: str, smoothing: str, k: float = 0.01) -> str:
-        """The text that is made up, its beginning included; never an unknown token."""
-        rng = generators(prompt.seed, "sample")["sample"]
-        begun = tokens(prompt.prime, level)
-        text = [0] * (self.order - 1) + encode(begun, self.vocabulary).tolist()
+        """The text that is made up, its beginning included."""
         words = np.arange(self.size)
-        for _ in range(prompt.length):
-            context = np.array(text[len(text) - self.order + 1 :], np.int64)
-            chances = self.probabilities(np.tile(context, (self.size, 1)), words, smoothing, k)
-            chances[0] = 0
-            if not chances.any():  # a history that is nowhere in the text may be followed by anything
-                chances[1:] = 1
-            text.append(prompt.draw(chances, rng))
-        made = [self.vocabulary[number] for number in text[len(text) - prompt.length :]]
-        return join([*begun, *made], level)
+
+        def chances(context: Array) -> Array:
+            return self.probabilities(np.tile(context, (self.size, 1)), words, smoothing, k)
+
+        return prompt.write(level, self.vocabulary, self.order - 1, chances)
 
 
 def train(config: Config, run: Run | None = None) -> NGrams:
@@ -197,8 +189,8 @@ def held_out(text: Corpus, vocabulary: tuple[str, ...], before: int) -> tuple[Ar
 def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     """How well the last tenth of a text is foretold, and some text that was made up; see `Model`."""
     found = NGrams(state["ngrams"])
-    contexts, judged = held_out(corpus(name, config.level, config.rare), found.vocabulary, found.order - 1)
-    chances = found.probabilities(contexts, judged, config.smoothing, config.k)
+    contexts, numbers = held_out(corpus(name, config.level, config.rare), found.vocabulary, found.order - 1)
+    chances = found.probabilities(contexts, numbers, config.smoothing, config.k)
     with np.errstate(divide="ignore"):
         nats = float(-np.log(chances).mean())
     measures = {
@@ -206,8 +198,9 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
         "bits": nats / float(np.log(2)),
         "unseen": float((chances == 0).mean()),
     }
-    details = {"tokens": len(judged), "sample": write(config, state, Prompt(length=SAMPLE, seed=config.seed))}
-    return Judgement(f"{name}, {len(judged):,} {config.level} of its last tenth", measures, details)
+    sample = write(config, state, Prompt(length=SAMPLE, seed=config.seed))
+    details = {"tokens": len(numbers), "sample": sample}
+    return Judgement(f"{name}, {len(numbers):,} {config.level} of its last tenth", measures, details)
 
 
 def write(config: Config, state: Mapping[str, Any], prompt: Prompt) -> str:

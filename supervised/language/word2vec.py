@@ -92,7 +92,7 @@ class Config(Settings):
         return Subwords(self.buckets, self.shortest, self.longest)
 
 
-_SOFTMAX: Mapping[str, Any] = {"objective": "softmax", "rare": 100, "learning_rate": 2e-3, "epochs": 3}
+_SOFTMAX: Mapping[str, Any] = {"objective": "softmax", "rare": 100, "learning_rate": 1e-2, "epochs": 3}
 PRESETS = {
     "default": Config(),
     # each of those around a word gets but its share of the gradient, so that steps are longer
@@ -123,7 +123,7 @@ class Word2Vec(nn.Module):
         with seeded_modules(config.seed, "network"):
             self.inputs = nn.Parameter(nn.init.uniform_(sources, -0.5 / config.size, 0.5 / config.size))
         self.outputs = nn.Parameter(torch.zeros(len(vocabulary), config.size))
-        self.register_buffer("words", torch.from_numpy(packed(vocabulary).copy()))
+        self.register_buffer("words", torch.from_numpy(packed(vocabulary)))
         self.register_buffer("counts", torch.from_numpy(counts))
         self.to(self.device)
 
@@ -150,7 +150,7 @@ def sample(
     model: Word2Vec, text: Array, spans: Array, rng: np.random.Generator, rates: tuple[float, float] = (0.0, 0.0)
 ) -> tuple[float, int]:
     """A pass of negative sampling: the sum of the losses (nat), and how many targets there were."""
-    config, noise = model.config, Noise(model.counts.numpy())
+    config, noise = model.config, Noise(model.counts.cpu().numpy())
     inputs, outputs = model.inputs.detach().numpy(), model.outputs.detach().numpy()  # the same memory
     return sweep(
         *(inputs, outputs, model.rows, text, spans),
@@ -246,8 +246,8 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     total, _ = (soften if config.objective == "softmax" else sample)(model, read, spans, rng)
     vectors = word_vectors(config, state)
     measures, details = related.measure(vectors)
-    found = {"loss": total / len(targets), "baseline": float(unigram_loss(model, targets)), **measures}
-    frequent = [model.vocabulary[k] for k in np.argsort(-model.counts.numpy(), kind="stable")[: related.MOST]]
+    found = {"loss": total / len(targets), "baseline": unigram_loss(model, targets), **measures}
+    frequent = [model.vocabulary[k] for k in np.argsort(-model.counts.cpu().numpy(), kind="stable")[: related.MOST]]
 
     def draw(folder: Path) -> Iterator[Path]:
         yield from related.draw(vectors, frequent, folder)
@@ -263,7 +263,7 @@ def unigram_loss(model: Word2Vec, targets: Array) -> float:
     w with the chance N(w), the best score is x(w) = log P(w) / (K N(w) (1 - P(w))), as noise that is the target is
     passed over; the mean over noise is taken exactly.
     """
-    counts = model.counts.numpy()
+    counts = model.counts.cpu().numpy()
     chances = counts * kept(counts, model.config.threshold)
     chances = chances / chances.sum()
     if model.config.objective == "softmax":

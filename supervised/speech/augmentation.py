@@ -11,7 +11,7 @@ from supervised.data.spoken import Recording
 
 Array = NDArray[Any]
 
-QUIETEST, LOUDEST = 5.0, 40.0  # dB, how far noise is below speech
+QUIETEST, LOUDEST = 10.0, 50.0  # dB, how far noise is below speech
 REVERBERATION = 800  # samples of an echo, 0.1 s
 
 
@@ -40,7 +40,7 @@ def elsewhere(recording: Recording, rng: np.random.Generator) -> Recording:
 
 
 def masked(features: Array, rng: np.random.Generator, widest: int, longest: int) -> Array:
-    """Features ``(time, n)`` without two bands of up to ``widest`` of them, and two times (SpecAugment; Park et al. 2019).
+    """Features ``(time, n)`` without two bands of up to ``widest`` of them, and without two times (Park et al. 2019).
 
     Times are up to ``longest`` frames, and no more than an eighth of all. What is away has the mean, 0.
     """

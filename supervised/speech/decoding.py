@@ -1,9 +1,11 @@
 """From chances of labels to words: a beam of prefixes, a lexicon, a language model, and lattices (book, "Decoding").
 
-    argmax over words of  log P(sound | labels) + log P(labels | words) + weight log P(words)
+    transcription = argmax over words of P(words | sound)
+    P(words | sound) is proportional to P(sound | words) P(words), by Bayes; the book has them equal (E-11)
+    P(sound | words) P(words) = P(sound | labels) P(labels | words) P(words)
 
-The lexicon says by which labels a word is written, so P(labels | words) is 1 or 0 (book, E-11: of P(words) P(sound |
-words) nothing is left out but P(sound), which is the same for all words).
+Labels stand for the book's phonemes. The lexicon says by which labels a word is written, so P(labels | words) is 1 or
+0; P(words) may be given a weight, which its logarithm is multiplied by.
 """
 
 import math
@@ -69,7 +71,7 @@ class LanguageModel:
         if context not in self._known:
             tokens = np.arange(END, self.counts.size)
             chances = self.counts.probabilities(np.tile(context, (len(tokens), 1)), tokens, SMOOTHING)
-            self._known[context] = np.log(np.maximum(chances, 1e-30)).tolist()
+            self._known[context] = np.log(chances / chances.sum()).tolist()  # the unknown token comes nowhere
         return self._known[context]
 
 

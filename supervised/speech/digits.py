@@ -52,7 +52,7 @@ def folds(config: Spoken, name: str | None = None) -> dict[str, Fold]:
             raise UserError(f"{one.name}: {one.seconds:.1f} s, and at most {SECONDS:.0f} s are read; cut it")
     speakers = sorted({one.speaker for one in recordings})
     if config.held_out == "":
-        found = {"all": _parted(recordings, lambda one: one.index < TEST_INDICES)}
+        found = {"all": _parted(recordings, lambda one: one.take < TEST_INDICES)}
     elif config.held_out != EACH and config.held_out not in speakers:
         raise UserError(f"unknown speaker {config.held_out!r}{suggest(config.held_out, [EACH, *speakers])}")
     else:
@@ -94,24 +94,30 @@ def test_strings(recordings: list[Recording]) -> list[Recording]:
     return [one for _ in range(ROUNDS) for one in strings(recordings, rng)]
 
 
+def example(recordings: list[Recording]) -> Recording:
+    """A string to draw: the first one of four digits that is judged by."""
+    those = test_strings(recordings)
+    return next((one for one in those if len(one.digits) == 4), those[0])
+
+
 def judged(
     config: Spoken,
     name: str,
-    say: Mapping[str, Callable[[str, Recording], Sequence[int]]],
+    say: Callable[[str, Recording], Mapping[str, Sequence[int]]],
     draw: Callable[[Path, Mapping[str, Fold]], Iterator[Path]] = lambda folder, parts: iter(()),
 ) -> Judgement:
     """How many digits of strings are told wrong, the mean of all folds; see `supervised.judgement.Model`.
 
     Args:
-        say: what the model of a fold's name makes of a recording, by how it is decoded; the first one is the measure.
+        say: what the model of a fold's name makes of a recording, by how it is decoded; the first way is the measure.
     """
     parts = folds(config, name)
     details: dict[str, Any] = {}
-    for way, transcribe in say.items():
-        for fold, (_, test) in parts.items():
-            those = test_strings(test)
-            found = error_rates([transcribe(fold, one) for one in those], those)
-            details.setdefault(way, {})[fold] = found
+    for fold, (_, test) in parts.items():
+        those = test_strings(test)
+        told = [say(fold, one) for one in those]
+        for way in told[0]:
+            details.setdefault(way, {})[fold] = error_rates([one[way] for one in told], those)
     first = next(iter(details.values())).values()
     measures = {one: float(np.mean([found[one] for found in first])) for one in MEASURES}
     digits = sum(len(one.digits) for fold in parts.values() for one in fold.test)

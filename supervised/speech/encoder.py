@@ -5,7 +5,7 @@ The front end takes spectra or cepstra, or learns its own filters from the sampl
 logarithmic scale. They begin as waves within a bell, cosine and sine at the pitch of a Mel filter's peak.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from supervised.data.spoken import LONGEST, RATE, Recording, strings
+from supervised.data.spoken import RATE
 from supervised.epochs import Settings
-from supervised.speech.augmentation import elsewhere, faster, masked
 from supervised.speech.digits import Spoken
-from supervised.speech.features import CEPSTRA, FEATURES, FILTERS, FLOOR, SIZE, STEP, centres, heard
+from supervised.speech.features import CEPSTRA, FEATURES, FILTERS, FLOOR, SIZE, STEP, centres
 from supervised.training.errors import UserError, require, suggest
 
 Array = NDArray[Any]
 
 CHANNELS = 24  # of the convolutions over time and pitch
-LONGEST_MASK = 15  # frames
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,8 @@ class EncoderSettings(Spoken, Settings):
     """How far vocal tracts are made longer or shorter in training: logarithm of the largest factor."""
     speed: float = 0.1
     """How far speech is made faster or slower in training: logarithm of the largest factor."""
-    noise: bool = True
-    """Whether strings of training get noise and echoes."""
+    noise: float = 0.8
+    """Share of strings of training that get noise and echoes."""
     masks: int = 6
     """The widest band of features, of two, that is hidden in training; 0: nothing is hidden."""
     growth: int = 4
@@ -63,6 +61,7 @@ class EncoderSettings(Spoken, Settings):
             raise UserError(f"unknown features {self.features!r}{suggest(self.features, FEATURES)}")
         for name in ("units", "growth", "ramp"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
+        require(0 <= self.noise <= 1, "noise", self.noise, "use 0 to 1")
         require(0 <= self.dropout < 1, "dropout", self.dropout, "use 0 or more, below 1")
         for name in ("warp", "speed"):
             require(0 <= getattr(self, name) <= 0.5, name, getattr(self, name), "use 0 to 0.5")
@@ -139,28 +138,3 @@ def padded(rows: Sequence[Array]) -> Tensor:
     for k, row in enumerate(rows):
         found[k, : len(row)] = row
     return torch.from_numpy(found)
-
-
-def perturbed(
-    config: EncoderSettings, recordings: list[Recording], epoch: int, rng: np.random.Generator
-) -> Iterator[tuple[Array, Recording]]:
-    """Strings of an epoch: what is heard of them ``(time, n)``, and they, as they are said there."""
-    strength = min(epoch / config.ramp, 1.0)
-    for one in strings(recordings, rng, min(1 + epoch // config.growth, LONGEST)):
-        speed, warp = np.exp(strength * rng.uniform(-1, 1, 2) * (config.speed, config.warp))
-        if config.features == "learned":  # from samples alone: there other vocal tracts are other speeds
-            speed, warp = speed * warp, 1.0
-        other = faster(one, speed)
-        if config.noise and rng.random() < strength:
-            other = elsewhere(other, rng)
-        found = heard(other.wave, config.features, warp)
-        if config.features != "learned":
-            found = masked(found, rng, round(strength * config.masks), round(strength * LONGEST_MASK))
-        yield found, other
-
-
-def batches(rows: Sequence[Array], size: int, rng: np.random.Generator) -> list[Array]:
-    """Rows that are learnt from together, those of about the same length, in any order."""
-    order = np.argsort([len(one) for one in rows], kind="stable")
-    found = np.array_split(order, -(-len(order) // size))
-    return [found[k] for k in rng.permutation(len(found))]

@@ -23,6 +23,7 @@ SIZE, STEP, BINS = 200, 80, 256  # samples of a frame, between frames, and of th
 FILTERS, CEPSTRA = 40, 13
 LOWEST, HIGHEST = 60.0, 3_800.0  # Hz
 FLOOR = 1e-6  # of power, so that silence has a logarithm: about what rounding to 16 bits leaves
+RANGE = 11.0  # nat of power, 48 dB, between the loudest and what counts as silence
 AROUND = 2  # frames on either side that a change is measured over
 
 
@@ -91,21 +92,26 @@ def changes(features: Array) -> Array:
     return slope / (2 * sum(k * k for k in range(1, AROUND + 1)))
 
 
-def mfcc(wave: Array, warp: float = 1.0) -> Array:
-    """Cepstra, how they change, and how that changes: ``(time, 3 CEPSTRA)``."""
-    first = mel(wave, warp) @ dct(CEPSTRA, FILTERS).T
+def mfcc(logs: Array) -> Array:
+    """Cepstra of `mel` ``(time, FILTERS)``, how they change, and how that changes: ``(time, 3 CEPSTRA)``."""
+    first = logs @ dct(CEPSTRA, FILTERS).T
     second = changes(first)
     return np.concatenate([first, second, changes(second)], 1)
 
 
-def normalized(features: Array) -> Array:
-    """Each number with mean 0 and standard deviation 1 over time: what speaker and microphone add is gone."""
-    return (features - features.mean(0)) / np.maximum(features.std(0), 1e-3)
-
-
 def heard(wave: Array, kind: str, warp: float = 1.0) -> Array:
-    """What a model hears ``(time, n)`` float32 of samples: normalized features, or samples for what learns its own."""
+    """What a model hears ``(time, n)`` float32 of samples: features, or samples for what learns its own.
+
+    What is more than `RANGE` below the loudest is as if it were just that. Each number has mean 0 and standard
+    deviation 1 over the frames that are louder, so that what speaker, microphone and pauses do to them is gone.
+    """
     require(kind in FEATURES, "features", kind, f"use one of {', '.join(FEATURES)}")
     if kind == "learned":
-        return normalized(wave[:, None]).astype(np.float32)
-    return normalized((mel if kind == "mel" else mfcc)(wave, warp)).astype(np.float32)
+        return (wave / max(float(wave.std()), 1e-6)).astype(np.float32)[:, None]
+    logs = mel(wave, warp)
+    floor = logs.max() - RANGE
+    loud = logs.max(1) > floor
+    logs = np.maximum(logs, floor)
+    found = mfcc(logs) if kind == "mfcc" else logs
+    mean, deviation = found[loud].mean(0), found[loud].std(0)
+    return ((found - mean) / np.maximum(deviation, 1e-3)).astype(np.float32)

@@ -175,12 +175,12 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     parts = {fold.partition("/")[0] for fold in found.arrays}
     graphs = {fold: (one := found.topology(fold), one.loop(config.penalty)) for fold in parts}
 
-    def say(fold: str, recording: Recording) -> list[int]:
+    def say(fold: str, recording: Recording) -> dict[str, list[int]]:
         topology, loop = graphs[fold]
         path = loop.search(found.emissions(fold, heard(recording.wave, "mfcc")))
-        return topology.said(loop.states[path])
+        return {"viterbi": topology.said(loop.states[path])}
 
-    return judged(config, name, {"viterbi": say})
+    return judged(config, name, say)
 
 
 PRESETS = {"default": Config(), "unseen": Config(held_out=EACH)}

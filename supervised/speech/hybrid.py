@@ -1,5 +1,6 @@
-"""Hidden Markov models whose states a network tells, frame by frame (Bourlard and Morgan 1994; book, chapter 7, "Recurrent
-neural networks").
+"""Hidden Markov models whose states a network tells, frame by frame (book, chapter 7, "Recurrent neural networks").
+
+By Bayes (Bourlard and Morgan 1994),
 
     p(x_t | state) = P(state | x_t) p(x_t) / P(state), and p(x_t) is the same for all states
 
@@ -9,6 +10,7 @@ said: at first every digit is shared out evenly to its states, and every epoch a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,19 +20,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supervised.data.spoken import Recording
-from supervised.epochs import train_epochs
 from supervised.judgement import Judgement, Model
-from supervised.speech.digits import EACH, MEASURES, folds, judged
-from supervised.speech.encoder import Encoder, EncoderSettings, batches, padded, perturbed
+from supervised.speech.digits import EACH, MEASURES, judged
+from supervised.speech.encoder import Encoder, EncoderSettings, padded
 from supervised.speech.features import heard
 from supervised.speech.hmm import DIGITS, Topology, digits_at
+from supervised.speech.learning import restored, train_networks
 from supervised.training.errors import require
 from supervised.training.run import Run
-from supervised.training.seeding import generators, seeded_modules, set_threads
 
 Array = NDArray[Any]
 
 FIRST_EPOCHS = 2  # in which states are shared out evenly
+FORGOTTEN = 0.99  # what a gradient step leaves of the counts of states
 UNTOLD = -100  # label of what is filled up: F.cross_entropy's own
 
 
@@ -81,59 +83,25 @@ class Teller(nn.Module):
         return logits.log_softmax(-1) - (self.counts / self.counts.sum()).log()
 
 
+def loss(config: Config, model: Teller, rows: Sequence[Array], spoken: Sequence[Recording], epoch: int) -> Tensor:
+    """Mean cross-entropy of a step's state (nat); see `learning.Loss`. Counts how often states are."""
+    logits = model(padded(rows).to(config.device))
+    scaled = model.scaled(logits.detach()).cpu().numpy()
+    labels = torch.full(logits.shape[:2], UNTOLD)
+    for k, one in enumerate(spoken):
+        count = model.encoder.steps(len(rows[k]))
+        found = evenly(config.topology, one, count)
+        if epoch >= FIRST_EPOCHS:
+            found = aligned(config.topology, one, scaled[k, :count])
+        labels[k, :count] = torch.from_numpy(found)
+    labels = labels.to(config.device)
+    model.counts.mul_(FORGOTTEN).add_(torch.bincount(labels[labels != UNTOLD], minlength=len(model.counts)))
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=UNTOLD)
+
+
 def train(config: Config, run: Run | None = None) -> nn.ModuleDict:
-    """Train a hybrid of each fold; with a `Run` also log, save checkpoints, and continue from the newest one.
-
-    Raises:
-        UserError: recordings or settings that do not fit, or a loss that is no longer finite.
-        supervised.training.run.Interrupted: after a signal.
-    """
-    set_threads(config.threads)
-    parts = folds(config)
-    models = made(config, list(parts))
-    optimizer = torch.optim.Adam(models.parameters(), config.learning_rate, fused=True)
-
-    def learn(epoch: int) -> dict[str, float]:
-        found = [learn_epoch(config, models[name], optimizer, fold.train, epoch, name) for name, fold in parts.items()]
-        return {one: float(np.mean([fold[one] for fold in found])) for one in ("loss", "accuracy")}
-
-    train_epochs(config, run or Run.off(), {"models": models, "optimizer": optimizer}, learn)
-    return models.eval()
-
-
-def learn_epoch(
-    config: Config, model: Teller, optimizer: torch.optim.Optimizer, recordings: list[Recording], epoch: int, name: str
-) -> dict[str, float]:
-    """Pass through the recordings; returns the mean loss of a step (nat) and how many states are told right."""
-    stream = f"{name}, epoch {epoch}"
-    rng = generators(config.seed, stream)[stream]
-    rows, spoken = zip(*perturbed(config, recordings, epoch, rng), strict=True)
-    model.train()
-    counts = torch.zeros_like(model.counts)
-    total = right = 0.0
-    with seeded_modules(config.seed, stream):
-        for batch in batches(rows, config.batch_size, rng):
-            logits = model(padded([rows[k] for k in batch]).to(config.device))
-            labels = torch.full(logits.shape[:2], UNTOLD)
-            scaled = model.scaled(logits.detach()).cpu().numpy()
-            for row, k in enumerate(batch):
-                count = model.encoder.steps(len(rows[k]))
-                if epoch < FIRST_EPOCHS:
-                    labels[row, :count] = torch.from_numpy(evenly(config.topology, spoken[k], count))
-                else:
-                    labels[row, :count] = torch.from_numpy(aligned(config.topology, spoken[k], scaled[row, :count]))
-            labels = labels.to(config.device)
-            loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=UNTOLD)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            told = labels != UNTOLD
-            counts += torch.bincount(labels[told], minlength=len(counts))
-            total += loss.item() * int(told.sum())
-            right += int((logits.argmax(-1) == labels)[told].sum())
-    model.counts.copy_(counts + 1)  # P(state), as often as states are; none is impossible
-    steps = float(counts.sum())
-    return {"loss": total / steps, "accuracy": right / steps}
+    """Train a hybrid of each fold; see `train_networks`."""
+    return train_networks(config, run, partial(Teller, config), partial(loss, config))
 
 
 def evenly(topology: Topology, recording: Recording, count: int) -> Array:
@@ -147,7 +115,7 @@ def evenly(topology: Topology, recording: Recording, count: int) -> Array:
 
 
 def aligned(topology: Topology, recording: Recording, scaled: Array) -> Array:
-    """States ``(steps,)`` of the likeliest path that says a string's digits; evenly where it is said too fast for one."""
+    """States ``(steps,)`` of the likeliest path that says a string's digits; even ones if it is too short for that."""
     if len(scaled) < topology.length * len(recording.digits):
         return evenly(topology, recording, len(scaled))
     chain = topology.chain(recording.digits)
@@ -155,36 +123,25 @@ def aligned(topology: Topology, recording: Recording, scaled: Array) -> Array:
     return found
 
 
-def made(config: Config, names: Sequence[str]) -> nn.ModuleDict:
-    """Networks that have learnt nothing."""
-    found = nn.ModuleDict()
-    for name in names:
-        with seeded_modules(config.seed, f"network {name}"):
-            found[name] = Teller(config)
-    return found.to(torch.device(config.device))
-
-
 def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     """How many digits are told wrong; see `supervised.judgement.Model`."""
-    models = made(config, sorted({one.partition(".")[0] for one in state["models"]}))
-    models.load_state_dict(state["models"])
-    models.eval()
+    models = restored(config, state, partial(Teller, config))
     topology = config.topology
     loop = topology.loop(config.penalty)
 
     @torch.inference_mode()
-    def say(fold: str, recording: Recording) -> list[int]:
+    def say(fold: str, recording: Recording) -> dict[str, list[int]]:
         rows = padded([heard(recording.wave, config.features)]).to(config.device)
         scaled = models[fold].scaled(models[fold](rows))[0].cpu().numpy()
-        return topology.said(loop.states[loop.search(scaled)])
+        return {"viterbi": topology.said(loop.states[loop.search(scaled)])}
 
-    return judged(config, name, {"viterbi": say})
+    return judged(config, name, say)
 
 
 PRESETS = {"default": Config(), "unseen": Config(held_out=EACH)}
 ALGORITHMS = {
     "hybrid-hmm": Model(
-        *(Config, PRESETS, train, made, "epochs", lambda config: config.epochs),
+        *(Config, PRESETS, train, Teller, "epochs", lambda config: config.epochs),
         measures=MEASURES,
         judge=judge,
     )

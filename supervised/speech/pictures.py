@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from supervised.data.spoken import RATE, WORDS, Recording
 from supervised.speech import features
-from supervised.speech.decoding import Edge
 from supervised.training.plots import COLOURS, INK, PALE, figure
+
+if TYPE_CHECKING:  # torch is slow to import
+    from supervised.speech.decoding import Edge
 
 Array = NDArray[Any]
 
@@ -35,36 +37,41 @@ def hearing(drawing: Figure, recording: Recording) -> None:
     spectrum = np.log(features.spectrum(recording.wave) + features.FLOOR)
     mel = features.mel(recording.wave)
     shape = "{} x {}".format(*mel.shape)
-    show(rows[1], spectrum, seconds, "spectrum", "0 to 4 kHz")
+    show(rows[1], spectrum, seconds, "spectrum", "bin of 31 Hz")
     show(rows[2], mel, seconds, f"Mel spectrum, {shape}", "filter")
-    cepstra = features.normalized(features.mfcc(recording.wave)[:, : features.CEPSTRA])
+    cepstra = features.heard(recording.wave, "mfcc")[:, : features.CEPSTRA]
     show(rows[3], cepstra, seconds, "Mel frequency cepstral coefficients, normalized", "coefficient")
     rows[3].set_xlabel("s")
 
 
 def draw_steps(
-    recording: Recording, chances: Array, names: Sequence[str], bounds: Sequence[tuple[int, int, int]], path: Path
+    recording: Recording,
+    shares: Array,
+    names: Sequence[str],
+    bounds: Sequence[tuple[int, int, int]],
+    path: Path,
+    title: str,
 ) -> None:
-    """Draw what is heard, and the chances ``(steps, labels)`` of what is told of each step.
+    """Draw what is heard, and shares ``(steps, names)`` of each step.
 
     Args:
-        bounds: word, first step and end of each word as it is aligned.
+        bounds: word, first step and end of each word that is marked.
     """
     with figure(path, (1100, 560)) as drawing:
         above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(1, 1))
         seconds = recording.seconds
         show(above, features.mel(recording.wave), seconds, "what is heard: Mel spectrum", "filter")
-        show(below, chances, seconds, "what is told of each step, and where words begin", "")
+        show(below, shares, seconds, title, "")
         below.set_yticks(np.arange(len(names)) + 0.5, names, fontsize="x-small")
         below.set_xlabel("s")
-        step = seconds / len(chances)
+        step = seconds / len(shares)
         for word, begin, _ in bounds:
             for axes in (above, below):
                 axes.axvline(begin * step, color="white", linewidth=1, linestyle="--")
             above.text(begin * step + 0.01, features.FILTERS - 1, WORDS[word], color="white", va="top")
 
 
-def draw_lattice(edges: Sequence[Edge], steps: int, seconds: float, path: Path) -> None:
+def draw_lattice(edges: Sequence["Edge"], steps: int, seconds: float, path: Path) -> None:
     """Draw a lattice of words over time; the likelier a word, the thicker."""
     levels: list[int] = []
     for k, edge in enumerate(edges):

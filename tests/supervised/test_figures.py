@@ -18,6 +18,8 @@ def test_every_picture(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         pytest.importorskip("skimage", reason="needs the learn extra")
     if name in ("margin", "kernel", "tree", "ensembles", "iris"):
         pytest.importorskip("sklearn", reason="needs the learn extra")
+    if name == "hearing" and not is_here("fsdd/recordings.tar"):
+        pytest.skip("needs the spoken digits of SKIDPAD_DATA")
     if name == "rbm":
         if not is_here("mnist/train-images-idx3-ubyte.gz"):
             pytest.skip("needs MNIST of SKIDPAD_DATA")

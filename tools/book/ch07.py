@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from supervised.data.spoken import RATE
 from supervised.language.ngrams import NGrams
 from supervised.scratch import recurrent
+from supervised.speech import features
+from supervised.speech.ctc import said
 from tools import results
 from tools.book.rows import NOT_MEASURED, PROSE, Equation, Item, Reader, Sections, both, evaluated, picture
 
@@ -23,6 +26,8 @@ def formulas(*states: str) -> list[Equation]:
 
 RECURRENT = "supervised/scratch/recurrent.py"
 COUNTING = "python -m supervised.figures counting"
+SPEECH = "supervised/speech"
+HEARING = "python -m supervised.figures hearing"
 NGRAMS = "supervised/language/ngrams.py"
 CHARACTERS, CHARACTER_LM = "supervised/language/characters.py", "python -m supervised.train char-lm --preset book"
 NEURAL_LM, WORD2VEC = "supervised/language/neural_lm.py", "supervised/language/word2vec.py"
@@ -61,6 +66,16 @@ def printed() -> str:
     """The loss after 150 epochs by the steps that the book prints."""
     found = recurrent.count_ones(recurrent.LONG, recurrent.LONG.sum(1))
     return f"none: a loss of {found.losses[-1]:.0f} after 150 epochs, with the printed steps of 0.0005"
+
+
+def heard() -> str:
+    """The Mel spectrum of a recording as long as the book's."""
+    return "{} x {}".format(*features.mel(np.zeros(int(1.2 * RATE))).shape) + ", of 1.2 s at 8 kHz"
+
+
+def path() -> str:
+    """What the book's path of labels and blanks says."""
+    return "".join("-ab"[label] for label in said(np.array([0, 1, 1, 0, 1, 2, 0, 0])))
 
 
 def stored() -> str:
@@ -241,15 +256,25 @@ ITEMS: Sections[Item] = {
             both(picture("attention"), answered("default", "number words with attention, unseen ones right:")),
         ),
     ],
-    "Speech recognition": to_come(
-        ("figure", "from sound to words"),
-        ("figure", "a recording of two words", "about 50,000 samples"),
-        ("figure", "its Mel spectrum", "118 x 40"),
-        ("claim", "mixtures of Gaussians and hidden Markov models"),
-        ("example", "CTC: what a path of labels and blanks says", "aab"),
-        ("figure", "a lattice of words"),
-        ("claim", "Viterbi's algorithm and beam search"),
-    ),
+    "Speech recognition": [
+        Item("figure", "from sound to words", ("python -m supervised.train ctc", f"{SPEECH}/recognizer.py:Decoder")),
+        Item("figure", "a recording of two words", HEARING, picture("hearing"), book="about 50,000 samples"),
+        Item("figure", "its Mel spectrum", (HEARING, f"{SPEECH}/features.py:mel"), heard, book="118 x 40"),
+        Item(
+            "claim",
+            "mixtures of Gaussians and hidden Markov models",
+            ("python -m supervised.train gmm-hmm", "python -m supervised.train hybrid-hmm"),
+            evaluated("supervised-gmm-hmm-default", "digit_error_rate", ".1%", "digits wrong:"),
+        ),
+        Item("example", "CTC: what a path of labels and blanks says", f"{SPEECH}/ctc.py:said", path, book="aab"),
+        Item("figure", "a lattice of words", f"{SPEECH}/decoding.py:lattice", "lattice.png of every evaluation"),
+        Item(
+            "claim",
+            "Viterbi's algorithm and beam search",
+            (f"{SPEECH}/viterbi.py:viterbi", f"{SPEECH}/decoding.py:beam_search"),
+            evaluated("supervised-ctc-default", "digit_error_rate", ".1%", "digits wrong by beam search:"),
+        ),
+    ],
 }
 
 EQUATIONS: Sections[Equation] = {
@@ -307,8 +332,12 @@ EQUATIONS: Sections[Equation] = {
         Equation("its weights, a softmax", RECURRENT_MODELS, "Decoder._look", "alpha_{t,i} ="),
         Equation("the score of a place", RECURRENT_MODELS, "Decoder.forward", "e_{t,k} = a(s_{t-1}, h_k)"),
     ],
-    "Speech recognition pipeline": formulas(
-        "the likeliest words", "their chance by Bayes (E-11)", "the same with phonemes between"
-    ),
-    "Decoding": formulas("the chance of words, in three factors"),
+    "Speech recognition pipeline": [
+        Equation("the likeliest words", f"{SPEECH}/decoding.py", "", "argmax over words"),
+        Equation("their chance by Bayes (E-11)", f"{SPEECH}/decoding.py", "", "is proportional to"),
+        Equation("the same with phonemes between", f"{SPEECH}/decoding.py", "", "P(sound | labels) P(labels"),
+    ],
+    "Decoding": [
+        Equation("the chance of words, in three factors", f"{SPEECH}/decoding.py", "", "P(sound | labels) P(labels"),
+    ],
 }

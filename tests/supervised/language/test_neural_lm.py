@@ -54,6 +54,10 @@ def test_by_command(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str
     evaluate_door.main([str(run), "--require", "perplexity<1.5", "--require", "with_trigrams<1.5"])
     result = json.loads((run / "evaluation.json").read_text())
     assert result["perplexity"] > 2 ** (2 / 4) - 0.05
+    made = result["sample"].replace(".", " .").split()[6:]
+    pairs = [one for one in zip(made, made[2:], strict=False) if one[0] in ("one", "two")]
+    right = {("one", "apple"), ("two", "pears"), ("one", "sky"), ("two", "seas")}
+    assert set(pairs) >= right and sum(one in right for one in pairs) >= 0.95 * len(pairs)
     capsys.readouterr()
     words_door.main([str(run), "neighbours", "one", "--count", "1"])
     assert capsys.readouterr().out.startswith("one\n  ")
