@@ -265,8 +265,10 @@ def test_every_name_and_shape_is_torchvisions(name: str, plain: Callable[[str], 
 
 
 SIZES = ((28, 28), (32, 32), (33, 47), (65, 65), (66, 210), (75, 75))
-FAMILIES = ("densenet121", "googlenet", "inception_v2", "inception_v3", "inception_v4", "inception_resnet_v2")
-FAMILIES += ("mobilenet_v1", "mobilenet_v2", "preact_resnet18", "resnet18", "vgg11", "xception")
+FAMILIES = (
+    *("densenet121", "googlenet", "inception_v2", "inception_v3", "inception_v4", "inception_resnet_v2"),
+    *("mobilenet_v1", "mobilenet_v2", "preact_resnet18", "resnet18", "vgg11", "xception"),
+)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
