@@ -27,7 +27,7 @@ def tone(digit: int, voice: float, rng: np.random.Generator) -> bytes:
     """A wav file of 0.25 s: a tone that tells the digit, which swells and fades."""
     t = np.arange(int(0.25 * RATE)) / RATE
     sound = np.sin(np.pi * t / 0.25) * np.sin(2 * np.pi * voice * 250 * 1.3**digit * t)
-    samples = 8_000 * sound * rng.uniform(0.5, 1) + 80 * rng.normal(size=len(sound))
+    samples = 8_000 * sound * rng.uniform(0.5, 1) + 10 * rng.normal(size=len(sound))
     file = io.BytesIO()
     with wave.open(file, "wb") as opened:
         opened.setnchannels(1)
@@ -52,7 +52,7 @@ QUICK = "--units 32 --batch-size 4 --learning-rate 0.003 --growth 4 --ramp 1000 
 CASES = {
     "gmm-hmm": "--mixtures 1 --voices 1 --iterations 3 --states 2 --penalty 60 --quiet".split(),
     "hybrid-hmm": [*QUICK, "--epochs", "24", "--penalty", "2"],
-    "ctc": [*QUICK, "--epochs", "12"],
+    "ctc": [*QUICK, "--epochs", "24", "--growth", "8"],
 }
 
 
