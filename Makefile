@@ -11,7 +11,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist worksteal
 BENCH ?= cart-pole maze dqn-cart-pole policy-cart-pole gradient-variance sac-pendulum car-racing \
-    car-racing-parity car-racing-expert car-racing-return imitation atari mcts self-play supervised
+    car-racing-parity car-racing-expert car-racing-return imitation atari mcts self-play supervised language
 DEMO_TRAIN = dqn --preset book-ch8 --env skidpad/CartPole-v0 --seed 0 --run-dir runs/demo
 DEMO_EVALUATE = runs/demo --episodes 100 --video 1
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,7 +34,7 @@ JUDGED: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
     **METRICS,
     **{
         name: methodcaller("get", name)
-        for name in ("laps", "wins", "draws", "losses", "score", "elo", "kept", "converted")
+        for name in ("laps", "success", "wins", "draws", "losses", "score", "elo", "kept", "converted")
     },
 }
 
@@ -54,6 +55,8 @@ class Options:
     """Of board games, so many random actions begin every game: with two players that draw nothing games differ so."""
     simulations: int | None = None
     """Of agents that search, simulations of a move; 0: the network's policy alone (default: the run's setting)."""
+    target_return: float | None = None
+    """Of agents that act for a return that is asked for, that return (default: the run's setting)."""
     positions: int = 0
     """Of board games with a perfect player: in so many positions of 12 to 24 plies in which at most half of the moves
     do, see how many of the agent's moves keep the game's value (of tic-tac-toe in all positions); 0: do not."""
@@ -90,12 +93,16 @@ def _main(arguments: list[str]) -> None:
     started = time.perf_counter()
     result = evaluate(agent, env, kwargs, episodes=episodes, seed=options.seed)
     wall = time.perf_counter() - started
-    parts = [f"{env}, {episodes} episodes, greedy, seeds {options.seed} to {result['seeds'][1]}"]
+    others = "".join(f", {key} {value}" for key, value in options.env_kwargs.items())
+    parts = [f"{env}{others}, {episodes} episodes, greedy, seeds {options.seed} to {result['seeds'][1]}"]
     parts += [result["protocol"]] if "protocol" in result else []
     lines = []
     if hasattr(agent, "simulations"):
         parts.append(f"{agent.simulations} simulations a move")
         result["simulations"] = agent.simulations
+    if hasattr(agent, "target_return"):
+        parts.append(f"asked for a return of {agent.target_return:g}")
+        result["target_return"] = agent.target_return
     if board_game(env, kwargs) is not None:
         from agents.search.evaluation import judged, told
 
@@ -108,6 +115,7 @@ def _main(arguments: list[str]) -> None:
             result |= entries
             lines += more
     lines += [f"laps     {result['laps']} / {episodes}"] if "laps" in result else []
+    lines += [f"success  {result['success']:.1%} of episodes"] if "success" in result else []
     protocol = "; ".join(parts)
     result |= {"protocol": protocol, "seconds": round(wall, 3), **origin}
 
@@ -145,6 +153,11 @@ def player(options: Options) -> tuple[Policy, Any, dict[str, Any], dict[str, Any
         most = getattr(agent, "most_simulations", 0)
         require(0 <= options.simulations <= most, "simulations", options.simulations, f"use 0 to {most:,}")
         agent.simulations = options.simulations
+    if options.target_return is not None:
+        asks = hasattr(agent, "target_return")
+        require(asks, "target_return", options.target_return, f"{options.run} has no such setting")
+        require(math.isfinite(options.target_return), "target_return", options.target_return, "use a finite number")
+        agent.target_return = options.target_return
     if board_game(env, kwargs) is None and any(
         (options.opponent, options.opening, options.positions, options.won_openings)
     ):
@@ -205,17 +218,17 @@ def film(policy: Policy, env: str, kwargs: dict[str, Any], folder: Path, episode
     return paths
 
 
-def pictures(act: Callable[[Any, Any], Any], batch: VectorEnv[Any, Any, Any], seed: int) -> Iterator[Any]:
+def pictures(act: Callable[[Any, Any, Any], Any], batch: VectorEnv[Any, Any, Any], seed: int) -> Iterator[Any]:
     """The pictures ``(height, width, 3)`` of an episode in a `playground` of one lane, the last one included.
 
     Args:
-        act: actions of observations and of where they begin an episode, such as `Player.act`.
+        act: actions of observations, of where they begin an episode and of the rewards before, such as `Player.act`.
     """
     observations, _ = batch.reset(seed=[seed])  # type: ignore[arg-type]
-    started, over = np.ones(1, np.bool_), False
+    started, rewards, over = np.ones(1, np.bool_), np.zeros(1), False
     while not over:
         yield _picture(batch)
-        observations, _, terminated, truncated, _ = batch.step(act(observations, started))
+        observations, rewards, terminated, truncated, _ = batch.step(act(observations, started, rewards))
         started = terminated | truncated
         over = bool(started[0])
     yield _picture(batch)

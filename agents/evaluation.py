@@ -14,6 +14,10 @@ from supervised.training.statistics import summarise
 Array = NDArray[Any]
 
 
+#: what environments tell of an episode's end -> the name under which evaluations count it
+OUTCOMES = {"lap_finished": "laps", "success": "success"}
+
+
 class Policy(Protocol):
     """What can be evaluated."""
 
@@ -43,8 +47,8 @@ def evaluate(
     Returns:
         ``mean std iqm ci95`` of the undiscounted returns, ``lengths`` (decisions: with ``repeat:K`` a K-th of the
         steps) and ``returns`` (lists, in the order of the seeds) and ``seeds``; where the environment tells of laps,
-        as CarRacing does, ``laps``: the number of episodes that ended with a complete one; and where it has one, as
-        Atari games do, its ``protocol``.
+        as CarRacing does, ``laps``: the number of episodes that ended with a complete one; where it tells of
+        ``success``, the share of episodes that ended so; and where it has one, as Atari games do, its ``protocol``.
     """
     batch = playground(policy, env, min(lanes, episodes), env_kwargs or {})
     player = Player(policy)
@@ -53,17 +57,18 @@ def evaluate(
     observations, _ = batch.reset(seed=[seed + int(episode) for episode in playing])  # type: ignore[arg-type]
     waiting = batch.num_envs
     counted, done = np.ones((2, batch.num_envs), np.bool_)
-    laps = None
+    rewards = np.zeros(batch.num_envs)
+    reached: dict[str, int] = {}  # outcome -> episodes that ended with it
     while counted.any():
-        actions = player.act(observations, started=done)
+        actions = player.act(observations, done, rewards)
         observations, rewards, terminated, truncated, infos = batch.step(actions)
         returns[playing[counted]] += rewards[counted]
         lengths[playing[counted]] += 1
         done = terminated | truncated
         if not done.any():
             continue
-        if "lap_finished" in infos:
-            laps = (laps or 0) + int((infos["lap_finished"] & infos["_lap_finished"] & counted).sum())
+        for key in OUTCOMES.keys() & infos.keys():
+            reached[key] = reached.get(key, 0) + int((infos[key] & infos[f"_{key}"] & counted).sum())
         seeds = [seed + int(episode) for episode in playing]
         for lane in np.flatnonzero(done):
             counted[lane] &= waiting < episodes
@@ -72,7 +77,9 @@ def evaluate(
                 waiting += 1
         observations, _ = batch.reset(seed=seeds, options={"reset_mask": done})  # type: ignore[arg-type]
     batch.close()
-    told: dict[str, Any] = {} if laps is None else {"laps": laps}
+    told: dict[str, Any] = {OUTCOMES[key]: count for key, count in reached.items()}
+    if "success" in told:
+        told["success"] /= episodes
     if text := protocol(batch, getattr(policy.transform, "stack", 1)):
         told["protocol"] = text
     seeds = [seed, seed + episodes - 1]
@@ -94,7 +101,8 @@ class Player:
     """A policy that plays lanes, with the frames it remembers of each, and its own state where it keeps one.
 
     A policy with a memory has ``initial_state(lanes) -> state (lanes, ...)`` and ``act_with_state(observations, state,
-    starts, deterministic) -> (actions, state)`` besides `act`; ``starts`` says where an episode begins.
+    starts, deterministic) -> (actions, state)`` besides `act`; ``starts`` says where an episode begins. One that wants
+    to know what it has got has ``rewarded(state, rewards) -> state``, too.
     """
 
     def __init__(self, policy: Policy, block: int = BLOCK) -> None:
@@ -103,7 +111,7 @@ class Player:
         self._state: Array | None = None
         self._stack = FrameStack(getattr(policy.transform, "stack", 1))
 
-    def act(self, raw: Any, started: Array) -> Array:
+    def act(self, raw: Any, started: Array, rewards: Array) -> Array:
         """Greedy actions ``(lanes, *action)``.
 
         The policy is called with blocks of one size, padded: matrix products of other sizes may differ in the last
@@ -112,13 +120,18 @@ class Player:
         Args:
             raw: observations as the vector environment gives them.
             started: ``(lanes,)`` bool, where they are the first of an episode; all of them at the first call.
+            rewards: ``(lanes,)`` since the last call; of no meaning where an episode has started.
         """
         observations = self._stack.see(self._policy.transform(raw), started)
         padding = -len(observations) % self._block
         padded = np.concatenate([observations, np.repeat(observations[:1], padding, axis=0)])
         parts = [slice(first, first + self._block) for first in range(0, len(padded), self._block)]
         if hasattr(self._policy, "act_with_state"):
-            state = self._policy.initial_state(len(padded)) if self._state is None else self._state
+            if self._state is None:
+                self._state = self._policy.initial_state(len(padded))
+            elif hasattr(self._policy, "rewarded"):
+                self._state = self._policy.rewarded(self._state, np.append(rewards, np.zeros(padding)))
+            state = self._state
             starts = np.append(started, np.zeros(padding, np.bool_))
             both = [self._policy.act_with_state(padded[k], state[k], starts[k], deterministic=True) for k in parts]
             blocks, states = zip(*both, strict=True)

@@ -54,6 +54,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "agents.imitation.dagger",
         "cloning on states that the learner visits, with a teacher that says what to do",
     ),
+    "decision-transformer": (
+        "agents.imitation.decision_transformer",
+        "a sequence model of demonstrations, which acts for the return that it is asked for",
+    ),
     "clone-svm": (CLASSIC, "a teacher's discrete actions learnt by a support vector machine"),
     "clone-decision-tree": (CLASSIC, "a teacher's discrete actions learnt by a decision tree"),
     "clone-random-forest": (CLASSIC, "a teacher's discrete actions learnt by a random forest"),

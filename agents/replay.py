@@ -45,6 +45,23 @@ class Batch(NamedTuple):
     rows: Array  # (batch,) int64: which they are, for `Replay.set_priorities`
 
 
+class Sequences(NamedTuple):
+    """Steps one after the other, drawn from a replay memory, for networks that remember nothing at the first.
+
+    What is learnt from, ``(rows, ...)``, are some of the places of the flattened ``(time, batch)``. A sequence shorter
+    than others has its last step again and again.
+    """
+
+    observations: Array  # (time, batch, *observation)
+    here: Array  # (rows,) int64: places to learn from
+    there: Array  # (rows,) int64: places m steps later
+    actions: Array  # (rows, *action)
+    rewards: Array  # (rows,) float32: R
+    discounts: Array  # (rows,) float32: gamma^m, 0 where the episode terminated
+    weights: Array  # (rows,) float32: importance weights of the rows that sequences were drawn for
+    rows: Array  # (rows,) int64: which they are, for `Replay.set_priorities`
+
+
 class Replay:
     """The latest ``capacity`` steps of all lanes.
 
@@ -87,6 +104,7 @@ class Replay:
         # lowest and highest of all rewards ever added, and of 0, which is what follows a terminal state
         self.reward_range: tuple[float, float] = (0.0, 0.0)
         self._stack, self._discount, self._n_step = stack, np.float32(discount), n_step
+        self._shape = space.shape
         frame = space.shape if stack == 1 else space.shape[1:]
         columns: dict[str, Any] = {
             "actions": (action_space.dtype, action_space.shape or ()),
@@ -171,13 +189,71 @@ class Replay:
             ValueError: no step is complete yet.
         """
         rows = self._draw(size, rng)
-        slots, (rewards, discounts, last) = rows % self.capacity, self._ahead(rows)
-        weights = np.ones(size, np.float32)
-        if self._tree is not None:
-            weights = (len(self) * self._tree.values[slots] / self._tree.total) ** -weight_exponent
-            weights = (weights / weights.max()).astype(np.float32)
-        seen, following = self._seen(rows), self._seen(last)
-        return Batch(seen, self._columns["actions"][slots], rewards, following, discounts, weights, rows)
+        rewards, discounts, last, _ = self._ahead(rows)
+        weights, actions = self._weights(rows, weight_exponent), self._columns["actions"][rows % self.capacity]
+        return Batch(self._seen(rows), actions, rewards, self._seen(last), discounts, weights, rows)
+
+    def sample_sequences(
+        self, size: int, length: int, burn_in: int, rng: np.random.Generator, weight_exponent: float = 1.0
+    ) -> Sequences:
+        """``size`` sequences, each of one episode, around steps drawn as by `sample`.
+
+        The step drawn is any of the ``length`` last of its sequence, or a later one where the episode ended before.
+        A sequence begins ``burn_in`` steps before those, which only fill the memory (Kapturowski et al. 2019), or with
+        the episode, where the memory is rightly empty.
+
+        Raises:
+            ValueError: no step is complete yet.
+        """
+        drawn = self._draw(size, rng)
+        rows, first, whole = self._around(drawn, rng.integers(length, size=size), length + burn_in)
+        end = len(rows) - 1  # the last that can be learnt from
+        for _ in range(self._n_step):
+            after = self._after[rows[-1] % self.capacity]
+            rows = np.concatenate([rows, np.where(after == NONE, rows[-1], after)[None]])
+        # all begin at once, so that a recurrent layer passes through them in one go
+        place = np.arange(len(rows) - first.min())[:, None] + first
+        rows = np.take_along_axis(rows, np.minimum(place, len(rows) - 1), 0)
+        learnt = (burn_in <= place) & (place < end) & (whole | (place - first >= burn_in)) | (place == end)
+        places = np.flatnonzero(learnt)
+        chosen = rows.ravel()[places]
+        rewards, discounts, _, steps = self._ahead(chosen)
+        weights = self._weights(drawn, weight_exponent)[places % size]
+        return Sequences(
+            self._seen(rows.ravel()).reshape(*rows.shape, *self._shape),
+            places,
+            places + np.where(discounts == 0, 0, steps) * size,
+            self._columns["actions"][chosen % self.capacity],
+            rewards,
+            discounts,
+            weights,
+            chosen,
+        )
+
+    def _around(self, rows: Array, later: Array, length: int) -> tuple[Array, Array, Array]:
+        """Rows ``(length, n)`` of the same episodes that end up to ``later (n,)`` steps after some rows ``(n,)``.
+
+        Returns:
+            them; ``(n,)`` the place of the first, before which it is only repeated, as the episode, or what is
+            remembered of it, is shorter; and ``(n,)`` whether the episode began with that.
+        """
+        for k in range(int(later.max())):
+            after = self._after[rows % self.capacity]
+            rows = np.where((k < later) & (after != NONE) & self._complete(after), after, rows)
+        found, first, known = [rows], np.full(len(rows), length - 1), np.ones(len(rows), np.bool_)
+        for _ in range(length - 1):
+            before = self._columns["before"][rows % self.capacity]
+            known &= (before >= self.added - len(self)) & self._complete(before)
+            rows, first = np.where(known, before, rows), first - known
+            found.append(rows)
+        return np.stack(found[::-1]), first, self._columns["before"][rows % self.capacity] == NONE
+
+    def _weights(self, rows: Array, exponent: float) -> Array:
+        """Importance weights ``(n,)`` float32 of rows drawn."""
+        if self._tree is None:
+            return np.ones(len(rows), np.float32)
+        weights = (len(self) * self._tree.values[rows % self.capacity] / self._tree.total) ** -exponent
+        return (weights / weights.max()).astype(np.float32)
 
     def _draw(self, size: int, rng: np.random.Generator) -> Array:
         """Numbers of rows ``(size,)``, drawn until all of them can be learnt from."""
@@ -206,11 +282,11 @@ class Replay:
             rows = np.where(before >= oldest, before, rows)
         return complete
 
-    def _ahead(self, rows: Array) -> tuple[Array, Array, Array]:
-        """R and gamma^m (0 after a terminal state) of rows ``(n,)``, and the rows m steps later."""
+    def _ahead(self, rows: Array) -> tuple[Array, Array, Array, Array]:
+        """R and gamma^m (0 after a terminal state) of rows ``(n,)``, the rows m steps later, and m."""
         columns, slots = self._columns, rows % self.capacity
         rewards, discounts = columns["rewards"][slots], np.full(len(rows), self._discount)
-        going, last = ~columns["terminated"][slots], self._after[slots]
+        going, last, steps = ~columns["terminated"][slots], self._after[slots], np.ones(len(rows), np.int64)
         for _ in range(self._n_step - 1):
             slots = last % self.capacity
             further = going & ~columns["cut"][slots] & (columns["terminated"][slots] | (self._after[slots] != NONE))
@@ -218,7 +294,8 @@ class Replay:
             discounts = np.where(further, discounts * self._discount, discounts)
             going &= ~(further & columns["terminated"][slots])
             last = np.where(further & going, self._after[slots], last)
-        return rewards, np.where(going, discounts, 0), np.where(going, last, rows)
+            steps += further & going
+        return rewards, np.where(going, discounts, 0), np.where(going, last, rows), steps
 
     def _seen(self, rows: Array) -> Array:
         """What the network sees at rows ``(n,)``: an episode's first frame fills the stack, as in acting."""

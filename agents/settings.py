@@ -123,6 +123,14 @@ class Seeing:
 
 
 @dataclass(frozen=True)
+class Normalizing:
+    """Settings of every algorithm that can bring observations to one scale."""
+
+    normalize_observations: tyro.conf.FlagConversionOff[bool] = False
+    """Shift and scale observations to mean 0 and variance 1 over all those seen before."""
+
+
+@dataclass(frozen=True)
 class Online(Seeing, Acting):
     """Settings of every algorithm that trains a network by gradients in the environments it acts in."""
 
@@ -135,7 +143,7 @@ class Online(Seeing, Acting):
     clip_rewards: tyro.conf.FlagConversionOff[bool] = False
     """Learn from -1, 0 or 1 in place of rewards; returns are counted as they are."""
     hidden: tuple[int, ...] = (64, 64)
-    """Units of the hidden layers of the backbone mlp; of gru and lstm, whose last layer remembers."""
+    """Units of the hidden layers of the backbone mlp; in recurrent ones the last remembers."""
     activation: str = "tanh"
     """Activation of those layers: relu, tanh, elu or silu."""
     log_every: int = 1_000

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from envs.pixels import to_gray
 from envs.threads import shares
+from supervised.flattened import Flattened
 from supervised.training.errors import UserError, require, suggest
 
 Array = NDArray[Any]
@@ -225,8 +226,9 @@ def flattener(space: gym.Space[Any]) -> tuple[spaces.Box, Transform]:
     """The space that a network sees without transforms, and the function that turns a batch of observations into it.
 
     Returns:
-        the transformed space, and a function from observations as vector environments give them (arrays
-        ``(batch, ...)``, or dictionaries and tuples of them) to an array ``(batch, *shape)``.
+        the transformed space (a `Flattened` where it is another), and a function from observations as vector
+        environments give them (arrays ``(batch, ...)``, or dictionaries and tuples of them) to an array
+        ``(batch, *shape)``.
 
     Raises:
         UserError: a space without fixed size (Text, Sequence, Graph).
@@ -235,13 +237,7 @@ def flattener(space: gym.Space[Any]) -> tuple[spaces.Box, Transform]:
         return space, np.asarray
     if not space.is_np_flattenable:
         raise UserError(f"observations of {space} have no fixed size: wrap the environment to give arrays")
-    flat = spaces.flatten_space(space)
-    assert isinstance(flat, spaces.Box)
-    shape = (int(np.prod(flat.shape)),)
-    bounds = flat.low.astype(np.float32), flat.high.astype(np.float32)
-    return spaces.Box(*bounds, shape, np.float32), lambda observations: np.concatenate(
-        _parts(space, observations), axis=1
-    )
+    return Flattened(space), lambda observations: np.concatenate(_parts(space, observations), axis=1)
 
 
 def _parts(space: gym.Space[Any], observations: Any) -> list[Array]:

@@ -11,6 +11,7 @@ limits, the three autoreset modes, threads, saving and loading - is here.
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ import gymnasium as gym
 import numba
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector.utils import batch_space, create_empty_array
 from numba import njit
 from numpy.typing import NDArray
 
@@ -66,6 +67,13 @@ def _count_time(
     return any_done
 
 
+def rows_of(observations: Any, where: Any) -> Any:
+    """Some lanes of a batch of observations, an index or a slice; views of them where it is a slice."""
+    if isinstance(observations, dict):
+        return {key: rows_of(part, where) for key, part in observations.items()}
+    return observations[where]
+
+
 @dataclass(slots=True)
 class Lanes:
     """Views of a batch's arrays over the lanes that one call of a kernel handles."""
@@ -81,7 +89,7 @@ class Lanes:
     ended: Array  # done before this step: such a lane does not move
 
 
-class BatchedEnv(VectorEnv[Array, Array, Array]):
+class BatchedEnv(VectorEnv[Any, Array, Array]):
     """A vector environment of ``num_envs`` lanes over arrays.
 
     Keywords of every environment:
@@ -91,9 +99,9 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
             the first lane at every step.
         autoreset_mode: `SAME_STEP` (default): the step that ends an episode returns the first observation of
             the next one, and the last observation in ``infos["final_obs"]``, a dense ``(lanes, ...)`` array
-            whose valid rows are ``infos["_final_obs"]``. `NEXT_STEP`: the following step resets and ignores
-            its action. `DISABLED`: a finished lane stands still, with reward 0, until it is reset through
-            ``reset(options={"reset_mask": mask})``.
+            (of a Dict space a dictionary of them) whose valid rows are ``infos["_final_obs"]``. `NEXT_STEP`: the
+            following step resets and ignores its action. `DISABLED`: a finished lane stands still, with reward 0,
+            until it is reset through ``reset(options={"reset_mask": mask})``.
         copy: whether `step` returns fresh arrays (default), or the same buffers at every step.
 
     Lane i of ``reset(seed=s)`` is seeded ``s + i``, and equals the single environment reset with that seed.
@@ -143,7 +151,6 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
         self.done = np.zeros(num_envs, np.bool_)
         self.rewards = np.zeros(num_envs, np.float64)
         self._ended = np.zeros(num_envs, np.bool_)
-        self._observation_shape = (num_envs, *(observation_space.shape or ()))
         self._action_shape = (num_envs, *(action_space.shape or ()))
         self._actions = int(action_space.n) if isinstance(action_space, gym.spaces.Discrete) else 0
         self._observations = self._new_observations()
@@ -197,7 +204,7 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
         """Start an episode in the masked lanes; options are only given for the whole batch."""
         raise NotImplementedError
 
-    def _observe_lanes(self, lanes: Lanes, out: Array) -> None:
+    def _observe_lanes(self, lanes: Lanes, out: Any) -> None:
         """Write the observations of ``lanes`` into ``out``."""
         raise NotImplementedError
 
@@ -209,7 +216,7 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
 
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Array, dict[str, Any]]:
+    ) -> tuple[Any, dict[str, Any]]:
         """Start an episode in every lane, or in the lanes of ``options["reset_mask"]``.
 
         Args:
@@ -248,15 +255,15 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
         self.rng[mask] = rows
         self._seeded = True
 
-    def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
+    def step(self, actions: Array) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         """Step every lane once.
 
         Args:
             actions: ``(lanes, *action)``.
 
         Returns:
-            observations ``(lanes, *observation)``, rewards ``(lanes,)`` float64, terminated and truncated
-            ``(lanes,)`` bool, infos.
+            observations ``(lanes, *observation)`` (of a Dict space a dictionary of them), rewards ``(lanes,)``
+            float64, terminated and truncated ``(lanes,)`` bool, infos.
 
         Raises:
             ValueError: an action is outside the action space (no lane has moved then).
@@ -274,7 +281,7 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
         self._show()
         infos = self._infos()
         if any_done and self.autoreset_mode is AutoresetMode.SAME_STEP:
-            infos["final_obs"] = self._final_observations.copy() if self.copy else self._final_observations
+            infos["final_obs"] = deepcopy(self._final_observations) if self.copy else self._final_observations
             infos["_final_obs"] = self.done.copy()
             infos["final_info"], infos["_final_info"] = self._outcome(), infos["_final_obs"]
         elif any_done:
@@ -299,9 +306,9 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
             lanes.elapsed[lanes.ended] = 0
             lanes.done[lanes.ended] = lanes.terminated[lanes.ended] = lanes.truncated[lanes.ended] = False
         elif same_step and any_done:
-            self._observe_lanes(lanes, self._final_observations[lanes.where])
+            self._observe_lanes(lanes, rows_of(self._final_observations, lanes.where))
             self._reset_lanes(lanes, lanes.done, {})
-        self._observe_lanes(lanes, self._observations[lanes.where])
+        self._observe_lanes(lanes, rows_of(self._observations, lanes.where))
         return any_done
 
     def _checked(self, actions: Array) -> Array:
@@ -326,10 +333,10 @@ class BatchedEnv(VectorEnv[Array, Array, Array]):
         """What is told of the episodes that are `done`: one array a name, and under ``_name`` where it is valid."""
         return {}
 
-    def _new_observations(self) -> Array:
-        return np.empty(self._observation_shape, self.single_observation_space.dtype)
+    def _new_observations(self) -> Any:
+        return create_empty_array(self.single_observation_space, self.num_envs, fn=np.empty)
 
-    def observe(self) -> Array:
+    def observe(self) -> Any:
         """The current observations ``(lanes, *observation)``, as the last `reset` or `step` returned them."""
         if self.copy:
             self._observations = self._new_observations()

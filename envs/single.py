@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from envs import rng as lane_rng
-from envs.batched import Array, BatchedEnv
+from envs.batched import Array, BatchedEnv, rows_of
 
 
 class SingleEnv(gym.Env[Any, Any]):
@@ -62,9 +62,9 @@ class SingleEnv(gym.Env[Any, Any]):
             self._unbatched(infos),
         )
 
-    def _first(self, observations: Array) -> Any:
-        first = observations[0]
-        return first if self.observation_space.shape else first.item()
+    def _first(self, observations: Any) -> Any:
+        first = rows_of(observations, 0)
+        return first.item() if self.observation_space.shape == () else first
 
     @staticmethod
     def _unbatched(infos: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Backbones: a name and an observation space give the network that turns observations into features.
 
-Any agent takes ``--backbone NAME``; recurrent ones those that keep a state, as ppo does. A backbone is an
+Any agent takes ``--backbone NAME``; recurrent ones those that keep a state, as ppo and dqn do. A backbone is an
 ``nn.Module`` with an attribute ``feature_dim`` and
 ``forward(observations (batch, *observation)) -> (batch, feature_dim)``; observations enter as the environment gives
 them (images as uint8), the backbone converts, permutes and scales.
@@ -16,13 +16,14 @@ Images are ``(height, width)`` or ``(height, width, colours)``, or stacks of the
     alvinn      Pomerleau 1989: 29 units that also see the road intensity found in the image before
     impala      Espeholt et al. 2018: fifteen convolutions in residual blocks, 256 units
     resnet18, vgg11_bn, mobilenet_v2, ...  what `supervised.vision.networks` has, without the last layer
-    gru, lstm   recurrent, see `Recurrent`: over fully connected layers, or over nature_cnn where they see images
+    language    planes and a sentence about them, see `supervised.language.backbone.Language`
+    gru, lstm, attention, transformer      remember, see `Recurrent` and `supervised.memories`: over fully connected
+                layers, or over nature_cnn where they see images
 
 With the weights of a run of `supervised.train` the backbone is that run's own network, see `Pretrained`.
 """
 
 import functools
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from supervised.memories import MEMORIES
 from supervised.perception import perception
 from supervised.registry import CATALOGUE
 from supervised.training.errors import UserError, require, suggest
@@ -312,6 +314,7 @@ class Pretrained(Backbone):
         self._stacked, self._frozen = is_stacked(space), frozen
         kind, self.network = perception(run)
         require(kind == name, "backbone_weights", str(run), f"that is a run of {kind}, use --backbone {kind}")
+        require(space.dtype == np.uint8, "backbone_weights", str(run), f"it sees images of bytes, and not {space}")
         try:
             with torch.no_grad():
                 features = self(torch.zeros((1, *space.shape), dtype=torch.uint8))
@@ -377,50 +380,41 @@ def road_is_lighter(observations: Tensor) -> Tensor:
 
 
 class Recurrent(Backbone):
-    """A recurrent layer over the features of single observations: it remembers.
+    """A memory over the features of single observations.
 
     ``forward(observations (time, batch, *observation), state (batch, state_dim), starts (time, batch))`` returns
     features ``(time, batch, feature_dim)`` and the state after the last step. Where ``starts`` is true an episode
     begins, with zeros ``(batch, state_dim)``.
 
     Args:
-        hidden: units of the layers before, and last those of the recurrent layer; images pass nature_cnn before it.
-        kind: "gru" (Cho et al. 2014) or "lstm" (Hochreiter and Schmidhuber 1997), whose state is two vectors.
+        hidden: units of the layers before, and last those of the memory; images pass nature_cnn before it.
+        kind: a name in `supervised.memories`.
     """
 
     def __init__(
         self, space: gym.spaces.Box, hidden: Sequence[int] = (64, 64), activation: str = "relu", kind: str = "gru"
     ) -> None:
         super().__init__()
-        require(len(hidden) >= 1, "hidden", tuple(hidden), "name at least the units of the recurrent layer")
+        require(len(hidden) >= 1, "hidden", tuple(hidden), "name at least the units of the memory")
         images = space.dtype == np.uint8 and len(space.shape) >= 2
         self.encoder = NatureCNN(space) if images else MLP(space, hidden[:-1], activation)
         self.feature_dim = hidden[-1]
-        self.recurrence = {"gru": nn.GRU, "lstm": nn.LSTM}[kind](self.encoder.feature_dim, hidden[-1])
-        self.state_dim = hidden[-1] * (2 if kind == "lstm" else 1)
+        self.memory = MEMORIES[kind](self.encoder.feature_dim, hidden[-1])
+        self.state_dim = self.memory.state_dim
 
     def forward(self, observations: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
         encoded = self.encoder(observations.flatten(0, 1)).unflatten(0, observations.shape[:2])
-        begun = starts.any(1)
-        begun[0] = True
-        cuts = [*begun.nonzero()[:, 0].tolist(), len(encoded)]
-        features = []
-        for first, end in itertools.pairwise(cuts):  # in between no episode begins
-            state = state.masked_fill(starts[first][:, None], 0.0)
-            some, state = self._run(encoded[first:end], state)
-            features.append(some)
-        return torch.cat(features), state
-
-    def _run(self, encoded: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        if isinstance(self.recurrence, nn.GRU):
-            features, after = self.recurrence(encoded, state[None])
-            return features, after[0]
-        hidden, cell = (one[None].contiguous() for one in state.chunk(2, dim=1))
-        features, (hidden, cell) = self.recurrence(encoded, (hidden, cell))
-        return features, torch.cat([hidden[0], cell[0]], dim=1)
+        return self.memory(encoded, state, starts)
 
 
-RECURRENT = ("gru", "lstm")
+def _language(space: gym.spaces.Box) -> Backbone:
+    from supervised.language.backbone import Language
+
+    return Language(space)
+
+
+#: backbones that remember
+RECURRENT = tuple(MEMORIES)
 #: backbones that take the keywords ``hidden`` and ``activation``
 WITH_HIDDEN = ("mlp", *RECURRENT)
 
@@ -433,8 +427,8 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "alvinn": Alvinn,
     "impala": Impala,
     **{name: functools.partial(Architecture, name=name) for name in networks.NETWORKS},
-    "gru": functools.partial(Recurrent, kind="gru"),
-    "lstm": functools.partial(Recurrent, kind="lstm"),
+    "language": _language,
+    **{name: functools.partial(Recurrent, kind=name) for name in RECURRENT},
 }
 
 
@@ -450,6 +444,10 @@ def build(name: str, space: gym.Space[Any], weights: str = "", frozen: bool = Fa
         UserError: no such backbone, or it cannot read this space.
     """
     if name not in (CATALOGUE if weights else BACKBONES):
+        if name in CATALOGUE:
+            raise UserError(
+                f"backbone {name!r} is what a run of supervised.train has learnt: give its backbone_weights"
+            )
         raise UserError(f"unknown backbone {name!r}{suggest(name, CATALOGUE if weights else BACKBONES)}")
     learns = bool(weights) or not frozen
     require(learns, "backbone_frozen", frozen, "the backbone would never learn: give its backbone_weights")

@@ -58,6 +58,18 @@ class Settings:
         return self.learning_rate_end + left * (self.learning_rate - self.learning_rate_end)
 
 
+def require_statistics(network: nn.Module, rows: int, batch_size: int) -> None:
+    """Refuse batches of a single row, of which a network cannot take means and variances.
+
+    Raises:
+        UserError: it normalizes by batches, and some of the even parts of ``rows`` have one row.
+    """
+    normalizes = any(isinstance(one, nn.modules.batchnorm._BatchNorm) for one in network.modules())
+    alone = rows // -(-rows // batch_size) < 2
+    remedy = f"some batches of {rows} rows would have one, and the network normalizes by batches: use another"
+    require(not (normalizes and alone), "batch_size", batch_size, remedy)
+
+
 def train_epochs(
     config: Settings,
     run: Run,
@@ -97,7 +109,8 @@ def train_epochs(
             metrics = {**learn(epoch), "learning_rate": config.rate(epoch)}
         for name, value in metrics.items():
             if not np.isfinite(value):
-                remedy = "training stopped, the last checkpoint is kept; try a smaller learning_rate"
+                kept = "training stopped, the last checkpoint is kept" if epoch else "training stopped"
+                remedy = f"{kept}; try a smaller learning_rate"
                 raise UserError(f"{name}={value} in epoch {epoch + 1}: {remedy}")
         epoch += 1
         run.log(epoch, metrics)

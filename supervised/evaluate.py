@@ -3,6 +3,7 @@
 import itertools
 import json
 import operator
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ class Options:
     require: Rules = ()
     """Requirements such as "accuracy>=0.96"; exit code 1 when one is missed."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Where to write the result (default: evaluation.json in the run's folder)."""
+    """Where to write the result (default: evaluation.json in the run's folder; with --data evaluation-NAME.json)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -76,7 +77,8 @@ def _main(arguments: list[str]) -> None:
     for measure, form in model.measures.items():
         print(f"{measure:{width}}  {found.measures[measure]:{form}}")
     print(f"{'time':{width}}  {seconds:.2f} s")
-    target = options.json or options.run / "evaluation.json"
+    other = re.sub(r"[^\w.-]+", "-", "" if name == config.data else f"-{name}")
+    target = options.json or options.run / f"evaluation{other}.json"
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(target, json.dumps(result, indent=1) + "\n")

@@ -16,7 +16,8 @@ if TYPE_CHECKING:  # torch is slow to import
     from torch import nn
 
     from supervised.language.sampling import Prompt
-
+    from supervised.language.word_vectors import WordVectors
+    from supervised.vision.detection.detector import Detector
 
 #: how what `share` finds is printed, but for its first figure
 INTERVAL = {"ci95_low": ".2%", "ci95_high": ".2%"}
@@ -47,6 +48,8 @@ class Model(Algorithm):
         perceive: ``perceive(config, state)`` of a checkpoint's state, what it makes of images: see `perception`.
         write: ``write(config, state, prompt)``, the text that a language model makes up: see `supervised.generate`.
         answer: ``answer(config, state, texts, beam)`` of a checkpoint's state, a line for each text: see `translate`.
+        detector: ``detector(config, state, scenes)`` of a checkpoint's state, for scenes like its own: see `detect`.
+        vectors: ``vectors(config, state)`` of a checkpoint's state, vectors of words: see `supervised.words`.
     """
 
     measures: Mapping[str, str] = field(kw_only=True)
@@ -54,6 +57,8 @@ class Model(Algorithm):
     perceive: Callable[[Any, Mapping[str, Any]], "nn.Module"] | None = field(kw_only=True, default=None)
     write: Callable[[Any, Mapping[str, Any], "Prompt"], str] | None = field(kw_only=True, default=None)
     answer: Callable[[Any, Mapping[str, Any], Sequence[str], int], list[str]] | None = field(kw_only=True, default=None)
+    detector: Callable[[Any, Mapping[str, Any], Any], "Detector"] | None = field(kw_only=True, default=None)
+    vectors: Callable[[Any, Mapping[str, Any]], "WordVectors"] | None = field(kw_only=True, default=None)
 
 
 def share(name: str, right: NDArray[Any]) -> dict[str, float]:

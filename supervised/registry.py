@@ -54,6 +54,8 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "whether a text says good or bad, by a recurrent network",
     ),
     "captioning": ("supervised.language.captioning", "captions of pictures: convolutions, and a recurrent decoder"),
+    "neural-lm": ("supervised.language.neural_lm", "the next word by a network over vectors of the last ones"),
+    "word2vec": ("supervised.language.word2vec", "vectors of words by what stands near: CBOW, skip-gram, subwords"),
     "autoencoder": ("supervised.generative.autoencoder", "images through few numbers and back; or noise taken away"),
     "vae": (VARIATIONAL, "variational autoencoder, the book's; also conditional, or with beta"),
     "conv-vae": (VARIATIONAL, "convolutional variational autoencoder, for larger and coloured images"),

@@ -9,12 +9,12 @@ from typing import Annotated
 import torch
 import tyro
 
+from supervised.data.photographs import PHOTOGRAPHS
 from supervised.training.doors import SMOKE, door, parse
 from supervised.training.errors import require
 from supervised.training.plots import figure
 from supervised.training.seeding import set_threads, torch_generator
 from supervised.vision.style_transfer import (
-    PHOTOGRAPHS,
     Layers,
     Losses,
     Objective,

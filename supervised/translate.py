@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _main(options: Options) -> None:
+    require(bool(options.texts), "texts", options.texts, "give at least one, in quotation marks")
     require(options.beam >= 1, "beam", options.beam, "use at least 1")
     record = read_config(options.run)
     name = record["algorithm"]

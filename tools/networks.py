@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from supervised.vision.networks import AUXILIARY, NETWORKS, SMALL
+from supervised.vision.networks import AUXILIARY, NETWORKS, is_small
 from tools.tables import markdown
 
 #: beginning of the name -> pixels a side that those networks were published for; others for 224
@@ -40,7 +40,7 @@ def architectures() -> str:
     rows = []
     for name in NETWORKS:
         side = next((SIDES[key] for key in SIDES if name.startswith(key)), 224)
-        small = side < SMALL
+        small = is_small(name, side)
         with torch.device("meta"):
             network = NETWORKS[name](3, 10 if small else 1000, small).eval()
             weights = sum(one.numel() for key, one in network.named_parameters() if not key.startswith(AUXILIARY))

@@ -39,7 +39,7 @@ EXPERTS = {"expert": "fast", "calm": "calm"}  # names of drivers: styles
 HELP = "Space: pause    Enter: discard the episode    Esc: save and exit"
 
 Array = NDArray[Any]
-Driver = Callable[[Any, Array], Array]  # (observations, whether they begin episodes) -> actions
+Driver = Callable[[Any, Array, Array], Array]  # (observations, whether they begin episodes, rewards) -> actions
 
 
 @dataclass(frozen=True)
@@ -158,13 +158,13 @@ def first_seed(writer: DemonstrationWriter) -> int:
 def policy_driver(policy: Policy) -> Driver:
     """A trained agent; it decides as often as it was trained to, but every step is recorded."""
     player, repeat = Player(policy), getattr(policy.transform, "repeat", 1)
-    step, actions = 0, np.zeros(0)
+    step, actions, gained = 0, np.zeros(0), np.zeros(0)
 
-    def act(observations: Any, started: Array) -> Array:
-        nonlocal step, actions
-        step = 0 if started.all() else step + 1
+    def act(observations: Any, started: Array, rewards: Array) -> Array:
+        nonlocal step, actions, gained
+        step, gained = (0, rewards) if started.all() else (step + 1, gained + rewards)
         if step % repeat == 0:
-            actions = player.act(observations, started)
+            actions, gained = player.act(observations, started, gained), np.zeros(len(rewards))
         return actions
 
     return act
@@ -184,7 +184,7 @@ def expert_driver(env: str, batch: VectorEnv[Any, Any, Any], style: str) -> Driv
         raise UserError(f"{env} has the actions {space}: the expert drives CarRacing, continuous or the book's classes")
     cars = batch.envs if isinstance(batch, SyncVectorEnv) else [batch]
     experts = [Expert(car, "book" if book else "continuous", style) for car in cars]
-    return lambda observations, started: np.concatenate([expert.act() for expert in experts])
+    return lambda observations, started, rewards: np.concatenate([expert.act() for expert in experts])
 
 
 class Tremor:
@@ -239,8 +239,9 @@ def demonstrate(
         tremors = [Tremor(noise, space, first + lane) for lane in range(batch.num_envs)]
         started, done = np.ones((2, batch.num_envs), np.bool_)
         done[: len(lanes)] = False
+        rewards = np.zeros(batch.num_envs)
         while not done.all():
-            meant = proper(driver(observations, started))
+            meant = proper(driver(observations, started, rewards))
             actions = proper([tremor(action) for tremor, action in zip(tremors, meant, strict=True)])
             observations, rewards, terminated, truncated, _ = batch.step(actions)
             items = list(iterate(batch.observation_space, observations))

@@ -16,23 +16,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import gymnasium as gym
 import numpy as np
+import tyro
 
 from agents import evaluate
 from agents.evolution import cma_es, genetic, neat
-from agents.imitation import classic_cloning
+from agents.imitation import classic_cloning, decision_transformer
 from agents.policy import a2c, actor_critic, ppo, reinforce, sac, td3
 from agents.registry import CATALOGUE, TABULAR
 from agents.rollout import make_lanes
 from agents.sb3 import algorithms as sb3
 from agents.search import alpha_zero
 from agents.value import dqn
-from supervised import generate, style
+from supervised import detect, generate, style, words
 from supervised.classic import models as classic
-from supervised.language import characters, ngrams
+from supervised.language import characters, neural_lm, ngrams, word2vec
 from supervised.registry import REGISTRY as MODELS
 from supervised.speech import attention, gaussian, hybrid, recognizer
 from supervised.training import training_door
@@ -48,13 +49,20 @@ from tools.bench.__main__ import BENCHES
 from tools.book import index
 from tools.networks import architectures
 from tools.results import (
+    asked_results,
     board_results,
+    instruction_results,
     overview,
     perception_results,
     results,
+    sequence_results,
+    sequence_tasks,
     supervised_results,
     training_curves,
     transfer_results,
+    word_answers,
+    word_neighbours,
+    word_results,
     written_texts,
     zoo_agents,
 )
@@ -236,13 +244,14 @@ capsule_settings, fast_style_settings = (
     settings_table({f"`{preset}`": MODELS.preset(preset, name) for preset in ("default", "paper")})
     for name in ("capsules", "fast-style")
 )
-variational_settings, adversarial_settings, autoencoder_settings, segmentation_settings = (
+variational_settings, adversarial_settings, autoencoder_settings, segmentation_settings, sequence_settings = (
     settings_table({f"`{name}`": MODELS.preset("default", name) for name in names})
     for names in (
         ("vae", "conv-vae"),
         ("gan", "conditional-gan", "dcgan"),
         ("autoencoder",),
         ("pixel-classifier", "sliding-window", "fcn", "unet"),
+        ("seq2seq", "captioning", "sentiment"),
     )
 )
 classic_settings, cloning_settings = (
@@ -272,7 +281,8 @@ def options(kind: type) -> Callable[[], str]:
 
     def table() -> str:
         meanings = field_docs(kind)
-        positional = {"run", "runs", "content", "style"}
+        hints = get_type_hints(kind, include_extras=True)
+        positional = {name for name, one in hints.items() if tyro.conf.Positional in getattr(one, "__metadata__", ())}
         names = [field.name for field in dataclasses.fields(kind)]
         shown = (f"`{name.upper()}`" if name in positional else _flag(name) for name in names)
         return markdown(("option", "meaning"), ((one, meanings[name]) for one, name in zip(shown, names, strict=True)))
@@ -434,6 +444,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "results": overview,
     "alpha-zero-settings": settings_table(presets(alpha_zero)),
     "board-results": board_results,
+    "instruction-results": instruction_results,
     "zoo": zoo_agents,
     "evolution-settings": evolution_settings,
     "evolution-results": results("genetic", "cma-es", "neat"),
@@ -447,9 +458,19 @@ TABLES: dict[str, Callable[[], str]] = {
     "speech-settings": speech_settings,
     "generate-options": options(generate.Options),
     "written-texts": written_texts,
+    "neural-lm-settings": settings_table(presets(neural_lm)),
+    "word2vec-settings": settings_table(presets(word2vec)),
+    "words-options": options(words.Options),
+    "word-results": word_results,
+    "word-neighbours": word_neighbours,
+    "word-answers": word_answers,
+    "sequence-settings": sequence_settings,
+    "sequence-tasks": sequence_tasks,
+    "sequence-results": sequence_results,
     "capsule-settings": capsule_settings,
     "fast-style-settings": fast_style_settings,
     "style-options": options(style.Options),
+    "detect-options": options(detect.Options),
     "transfer-results": transfer_results,
     "perception-results": perception_results,
     "variational-settings": variational_settings,
@@ -462,6 +483,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "classic-results": classic_results,
     "bench-results": bench_results,
     "clone-results": clone_results,
+    "asked-results": asked_results,
+    "decision-settings": settings_table(presets(decision_transformer)),
     "dagger-rounds": dagger_rounds,
     "training-curves": training_curves,
     "driving-tests": driving_tests,

@@ -20,6 +20,8 @@ from agents.registry import CATALOGUE, find, preset
 from agents.rollout import make_lanes
 from agents.transforms import action_repeat
 from supervised import registry as supervised_registry
+from supervised.language.seq2seq import PRESETS as SEQUENCE_PRESETS
+from supervised.language.tasks import TASKS, pairs
 from supervised.training.statistics import bootstrap_ci, iqm, requirement
 from tools.tables import markdown, rounded
 
@@ -133,6 +135,26 @@ def overview() -> str:
     return markdown((*head, "protocol", "command"), rows)
 
 
+#: preset -> what it should reach in `instruction_results`
+INSTRUCTION_GOALS = {"instruction-maze": "success>=0.9", "instruction-maze-blind": "success<0.5"}
+
+
+def instruction_results() -> str:
+    """A line an evaluation in skidpad/InstructionMaze-v0; ELSEWHERE stands for keywords of the maze."""
+    rows = []
+    for one in (one for one in stored("ppo") if one.preset in INSTRUCTION_GOALS):
+        trained, result = one.result["training"], one.result
+        budget = (one.seed, f"{trained['step']:,}", rounded(trained["seconds"] / 60))
+        episodes = len(result["lengths"])
+        where = result["protocol"].partition(", ")[2].partition(f"{episodes} episodes")[0].rstrip(", ")
+        goal = "" if one.elsewhere else INSTRUCTION_GOALS[one.preset]
+        met = requirement(goal, {"success": itemgetter("success")}).check(result) if goal else None
+        numbers = (episodes, f"{result['success']:.1%}", rounded(np.mean(result["lengths"])))
+        rows.append((f"`{one.preset}`", *budget, where, *numbers, goal, {True: "yes", False: "no", None: ""}[met]))
+    head = ("preset", "seed", "steps", "minutes", "other keywords", "episodes", "success", "mean length")
+    return markdown((*head, "goal", "reached"), rows)
+
+
 def board_results() -> str:
     """A line an evaluation of AlphaZero, and of players by name for comparison (``player-*.json``)."""
     rows = []
@@ -174,6 +196,7 @@ SUPERVISED_GOALS = {
     ("tiny-yolo", "default"): "map50>=0.9",
     ("tiny-yolo", "car-racing"): "map50>=0.9",
     ("vae", "book"): "negative_elbo<=153",
+    **{("seq2seq", preset): "exact>=0.98" for preset in ("default", "dates", "sorting", "reversed-copy")},
     ("gan", "default"): "modes>=9",
     ("conditional-gan", "default"): "recognised>=0.9",
     ("ctc", "default"): "digit_error_rate<=0.02",
@@ -218,6 +241,54 @@ def written_texts() -> str:
     return markdown(("epoch", "text"), texts_by_epoch().items())
 
 
+#: presets of word2vec whose answers are shown
+WORD_VECTORS = ("default", "cbow", "subwords", "softmax", "cbow-softmax")
+
+
+def _word_vectors() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Stored evaluations of presets of word2vec."""
+    for name in WORD_VECTORS:
+        path = FOLDER / f"supervised-word2vec-{name}-s0.json"
+        if path.exists():
+            yield name, json.loads(path.read_text())
+
+
+def word_results() -> str:
+    """How well presets of word2vec foretell, and agree with people."""
+    rows = []
+    for name, one in _word_vectors():
+        relations = (f"{one['right'][kind]} of {of}" if of else "" for kind, of in one["questions"].items())
+        numbers = (
+            f"{one['loss']:.3f}",
+            f"{one['baseline']:.3f}",
+            f"{one['related']:.1%} of {one['pairs']}",
+            f"{one['analogies']:.1%}",
+        )
+        rows.append((f"`{name}`", f"{one['vocabulary']:,}", *numbers, *relations))
+    head = ("preset", "words", "loss", "baseline", "related", "analogies", "he, she", "go, went", "man, men")
+    return markdown(head, rows)
+
+
+def word_neighbours() -> str:
+    """What is nearest to some words, by two presets."""
+    found = {name: one["neighbours"] for name, one in _word_vectors() if name in ("default", "subwords")}
+    words = dict.fromkeys(word for neighbours in found.values() for word in neighbours)
+    rows = [(word, *(_ranked(one.get(word, ())) for one in found.values())) for word in words]
+    return markdown(("word", *(f"`{name}`" for name in found)), rows)
+
+
+def word_answers() -> str:
+    """What the preset `subwords` answers to questions of analogy."""
+    answers = dict(_word_vectors()).get("subwords", {}).get("answers", [])
+    rows = ((f"{a} is to {b} as {c} is to", _ranked(ranked)) for a, b, c, ranked in answers)
+    return markdown(("question", "answers"), rows)
+
+
+def _ranked(words: Sequence[tuple[str, float]]) -> str:
+    """The first few of them, with their cosines."""
+    return ", ".join(f"{word} {cosine:.2f}" for word, cosine in words[:5])
+
+
 def transfer_results() -> str:
     """What CIFAR-10 becomes of published weights and without: stored evaluations of three presets of MobileNet v2."""
     ways = {"fine-tune": "all layers learn on", "extract": "the last layer learns", "scratch": "all weights are new"}
@@ -230,6 +301,31 @@ def transfer_results() -> str:
             minutes = rounded(one["training"]["seconds"] / 60)
             rows.append((f"`{name}`", way, one["training"]["step"], minutes, f"{one['accuracy']:.2%}", interval))
     return markdown(("preset", "what it is", "epochs", "minutes", "accuracy", "95 %"), rows)
+
+
+def sequence_tasks() -> str:
+    """The tasks of sequence to sequence models, with the first pair of each that a generator draws."""
+    rows = []
+    for name, task in TASKS.items():
+        text, answer = next(pairs(task, "train", 1, np.random.default_rng(0), task.longest))
+        rows.append((f"`{name}`", task.summary, text, answer, f"{task.longest} {task.reads}"))
+    return markdown(("task", "what is asked for", "an input", "its answer", "longest to learn from"), rows)
+
+
+def sequence_results() -> str:
+    """What presets of sequence to sequence models answer right: stored evaluations of seed 0."""
+    rows = []
+    for name, config in SEQUENCE_PRESETS.items():
+        path = FOLDER / f"supervised-seq2seq-{name}-s0.json"
+        if path.exists():
+            one = json.loads(path.read_text())
+            interval = f"{one['ci95_low']:.2%} to {one['ci95_high']:.2%}"
+            exact, greedy, longer = (f"{one[key]:.2%}" for key in ("exact", "greedy", "longer"))
+            read = "from the end" if config.reverse else "both ways" if config.both else "from the beginning"
+            minutes = rounded(one["training"]["seconds"] / 60)
+            rows.append((f"`{name}`", config.data, config.attention, read, minutes, exact, interval, greedy, longer))
+    head = ("preset", "task", "attention", "inputs are read", "minutes", "exact", "95 %", "greedy", "longer")
+    return markdown(head, rows)
 
 
 def perception_results() -> str:
@@ -250,6 +346,20 @@ def perception_results() -> str:
                 minutes = rounded(trained["seconds"] / 60)
                 rows.append((way, f"`{name}`", amount, minutes, *numbers, f"{laps} / {of}"))
     return markdown(("sees", "learns by", "training", "minutes", "mean", "95 % low", "high", "IQM", "laps"), rows)
+
+
+def asked_results() -> str:
+    """What the Decision Transformer gets of the return it is asked for: its stored evaluations, ``asked-*`` too."""
+    rows = []
+    for path in sorted(FOLDER.glob("*decision-transformer-*-s0.json")):
+        one = json.loads(path.read_text())
+        numbers = map(rounded, (one["mean"], *one["ci95"], min(one["returns"]), max(one["returns"])))
+        env, minutes = one["protocol"].partition(",")[0], rounded(one["training"]["seconds"] / 60)
+        laps = f"{one['laps']} / {len(one['returns'])}" if "laps" in one else ""
+        rows.append((f"`{env}`", minutes, rounded(one["target_return"]), *numbers, laps))
+    rows.sort(key=lambda row: (row[0], row[2]))
+    head = ("environment", "minutes", "asked for", "mean", "95 % low", "high", "lowest", "highest", "laps")
+    return markdown(head, rows)
 
 
 def zoo_agents() -> str:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agents import heads
-from agents.evaluation import evaluate
+from agents.evaluation import Policy, evaluate
 from agents.imitation import demonstrations
+from agents.imitation.episodes import Episode
 from agents.imitation.examples import Examples, require_book_classes
 from agents.rollout import make_lanes
 from agents.settings import VALIDATION_SEED, Common, EnvId, Keywords, Seeing
@@ -31,18 +32,12 @@ BALANCES = ("weights", "book", "none")
 
 
 @dataclass(frozen=True)
-class Settings(Seeing, Common):
-    """What every way to imitate with a network needs."""
+class Cloning(Seeing, Common):
+    """Settings of every way to imitate that trains a network by gradients."""
 
-    env: EnvId = "skidpad/CarRacing-v0"
-    """Environment to drive in: an id, or from Python a callable that makes one."""
-    env_kwargs: Keywords = field(default_factory=lambda: {"actions": "book"})
-    """Keywords of the environment, as JSON: '{"camera": "driver"}'."""
-    transforms: tuple[str, ...] = ("gray", "crop:0:84:6:90")
+    transforms: tuple[str, ...] = ()
     """What the network sees of an observation, in this order: gray, crop:A:B:C:D, resize:H:W,
     perceive:RUN, stack:K, repeat:K."""
-    backbone: str = "book_bc"
-    """Network between observation and head, a name in `supervised.backbones`."""
     head: str = "classes"
     """What the network puts out: classes, continuous (steering and acceleration), gaussian or alvinn."""
     epochs: int = 30
@@ -55,15 +50,6 @@ class Settings(Seeing, Common):
     """Let the step size fall linearly to 0 over the run (DAgger: over each round)."""
     weight_decay: float = 0.0
     """Adam's L2 penalty."""
-    balance: str = "weights"
-    """Classes: "weights" draws rare ones more often, "book" repeats and drops by the book's ratios, "none"."""
-    balance_power: float = 0.5
-    """Of "weights": 1 makes all classes that occur equally frequent, 0 leaves them as recorded."""
-    mirror: tyro.conf.FlagConversionOff[bool] = True
-    """Show half of the examples in a mirror, left and right exchanged."""
-    early_dropout: float = 1.0
-    """Share of the epochs after which dropout is off (Liu et al. 2023): to the end it makes numbers come out too small.
-    DAgger counts those of each round."""
     evaluate_every: int = 0
     """Epochs (rounds of DAgger) between drives on tracks of their own during training; 0: none."""
     evaluate_episodes: int = 8
@@ -84,6 +70,33 @@ class Settings(Seeing, Common):
             require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
         require(self.batch_size >= 2, "batch_size", self.batch_size, "use at least 2")
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "use a positive number")
+
+
+@dataclass(frozen=True)
+class Settings(Cloning):
+    """What cloning single observations needs besides."""
+
+    env: EnvId = "skidpad/CarRacing-v0"
+    """Environment to drive in: an id, or from Python a callable that makes one."""
+    env_kwargs: Keywords = field(default_factory=lambda: {"actions": "book"})
+    """Keywords of the environment, as JSON: '{"camera": "driver"}'."""
+    transforms: tuple[str, ...] = ("gray", "crop:0:84:6:90")
+    """What the network sees of an observation, in this order: gray, crop:A:B:C:D, resize:H:W,
+    perceive:RUN, stack:K, repeat:K."""
+    backbone: str = "book_bc"
+    """Network between observation and head, a name in `supervised.backbones`."""
+    balance: str = "weights"
+    """Classes: "weights" draws rare ones more often, "book" repeats and drops by the book's ratios, "none"."""
+    balance_power: float = 0.5
+    """Of "weights": 1 makes all classes that occur equally frequent, 0 leaves them as recorded."""
+    mirror: tyro.conf.FlagConversionOff[bool] = True
+    """Show half of the examples in a mirror, left and right exchanged."""
+    early_dropout: float = 1.0
+    """Share of the epochs after which dropout is off (Liu et al. 2023): to the end it makes numbers come out too small.
+    DAgger counts those of each round."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         require(self.balance in BALANCES, "balance", self.balance, f"use one of {', '.join(BALANCES)}")
         for name in ("balance_power", "early_dropout"):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "use a number from 0 to 1")
@@ -207,10 +220,15 @@ def demonstrated(
     def prepared() -> Iterator[tuple[Array, Array]]:
         for number in numbers:
             episode = episodes[int(number)]
-            blocks = [transform(episode.frames[k : k + BLOCK]) for k in range(0, len(episode), BLOCK)]
-            yield np.concatenate(blocks), encode(episode.lessons)
+            yield transformed(episode, transform), encode(episode.lessons)
 
     return Examples.collect(prepared(), int(episodes.lengths[numbers].sum()))
+
+
+def transformed(episode: Episode, transform: Transforms) -> Array:
+    """What is seen of an episode's frames ``(steps, *frame)``."""
+    blocks = [transform(episode.frames[k : k + BLOCK]) for k in range(0, len(episode), BLOCK)]
+    return np.concatenate(blocks)
 
 
 def make_agent(config: Settings, recorded: gym.Space[Any] | None = None) -> Agent:
@@ -229,7 +247,7 @@ def matching_spaces(config: Common, recorded: gym.Space[Any] | None) -> tuple[gy
     return space, actions
 
 
-def driven(agent: Agent, config: Settings, step: int) -> dict[str, float]:
+def driven(agent: Policy, config: Cloning, step: int) -> dict[str, float]:
     """The mean return of a drive during training, on tracks of its own, when it is due."""
     if not config.evaluate_every or step % config.evaluate_every:
         return {}

@@ -11,19 +11,21 @@ import tyro
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from agents.moments import observation_moments
 from agents.policy import distributions
-from agents.settings import Online
+from agents.settings import Normalizing, Online
 from agents.transforms import Transforms
 from supervised import backbones
 from supervised.training.errors import UserError, require, require_falling
 from supervised.training.precision import autocast
 from supervised.training.seeding import generator_state, generators, seeded_modules, set_generator_state
+from supervised.transformer import Transformer
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class PolicySettings(Online):
+class PolicySettings(Normalizing, Online):
     """Settings of every learner of a stochastic policy."""
 
     policy: str = "auto"
@@ -40,8 +42,6 @@ class PolicySettings(Online):
     """Reward that replaces the environment's at a terminal state; None keeps the environment's."""
     reward_scale: float = 1.0
     """Rewards are multiplied by this before learning."""
-    normalize_observations: tyro.conf.FlagConversionOff[bool] = False
-    """Shift and scale observations to mean 0 and variance 1 over all those of earlier rounds."""
     normalize_rewards: tyro.conf.FlagConversionOff[bool] = False
     """Divide rewards by the standard deviation of discounted returns so far."""
 
@@ -59,35 +59,6 @@ class PolicySettings(Online):
         return "state"
 
 
-class Moments(nn.Module):
-    """Running mean and variance of arrays ``(*shape)``, which are part of what is saved."""
-
-    mean: Tensor
-    variance: Tensor
-    count: Tensor
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
-        self.register_buffer("variance", torch.ones(shape, dtype=torch.float64))
-        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
-
-    def update(self, values: Array) -> None:
-        """Take in values ``(n, *shape)`` (Chan, Golub and LeVeque 1983)."""
-        new = torch.from_numpy(np.asarray(values, np.float64)).to(self.mean.device)
-        n, mean, variance = len(new), new.mean(0), new.var(0, correction=0)
-        total = self.count + n
-        shift = mean - self.mean
-        squares = self.variance * self.count + variance * n + shift.square() * self.count * n / total
-        self.mean += shift * n / total
-        self.variance.copy_(squares / total)
-        self.count.copy_(total)
-
-    def forward(self, values: Tensor) -> Tensor:
-        scaled = (values - self.mean.float()) / (self.variance.float() + 1e-8).sqrt()
-        return scaled.clamp(-10, 10)
-
-
 class ActorCritic(nn.Module):
     """A policy and a value function, of states, of actions or none, as ``config.critic_of`` says.
 
@@ -98,7 +69,7 @@ class ActorCritic(nn.Module):
         super().__init__()
         named = config.backbone in backbones.WITH_HIDDEN
         options: dict[str, Any] = {"hidden": config.hidden, "activation": config.activation} if named else {}
-        self.moments = Moments(space.shape) if config.normalize_observations else None
+        self.moments = observation_moments(config.normalize_observations, space)
         self.actor = backbones.build(config.backbone, space, **config.learnt_before, **options)
         values = _values(config.critic_of, action_space)
         twice = config.backbone == "mlp" and values > 0
@@ -171,12 +142,13 @@ def _values(critic_of: str, action_space: gym.Space[Any]) -> int:
 def _initialise(network: ActorCritic) -> None:
     """Orthogonal weights, those of the policy's output small: the first policy is nearly uniform.
 
-    A backbone that has learnt before stays as it is.
+    A backbone that has learnt before stays as it is, and so does a Transformer, which begins in a way of its own.
     """
     relu = nn.init.calculate_gain("relu")
-    learnt = {one for part in network.modules() if isinstance(part, backbones.Pretrained) for one in part.modules()}
+    own = (backbones.Pretrained, Transformer)
+    begun = {one for part in network.modules() if isinstance(part, own) for one in part.modules()}
     for module in network.modules():
-        if module not in learnt and isinstance(module, (nn.Linear, nn.Conv2d)):
+        if module not in begun and isinstance(module, (nn.Linear, nn.Conv2d)):
             gain = 0.01 if module is network.policy else 1.0 if module is network.value else relu
             nn.init.orthogonal_(module.weight, gain)
             if module.bias is not None:
@@ -196,8 +168,6 @@ class Agent:
         self.transform = Transforms(observation_space, config.transforms)
         self.space = self.transform.space
         self.device = torch.device(config.device)
-        if config.normalize_observations and self.space.dtype == np.uint8:
-            raise UserError("normalize_observations=True: images are scaled by the backbone already; use False")
         with seeded_modules(config.seed, "network"):
             # dropout and statistics of batches would make the policy that acts another than the one that learns
             self.network = ActorCritic(config, self.space, action_space).to(self.device).eval()

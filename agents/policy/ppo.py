@@ -117,6 +117,28 @@ _CAR_RACING = Config(
     dtype="bfloat16",
 )
 
+# how much nearer each step leads is worth something at once, so that a short horizon will do
+_INSTRUCTION_MAZE = Config(
+    env="skidpad/InstructionMaze-v0",
+    env_kwargs={"split": "train", "progress_reward": 0.5},
+    backbone="language",
+    total_steps=3_000_000,
+    lanes=512,
+    discount=0.5,
+    round_steps=8,
+    epochs=3,
+    minibatches=8,
+    learning_rate=1e-3,
+    gae_lambda=0.5,
+    kl_stop=0.05,
+    entropy_coefficient=0.01,
+    evaluate_every=250_000,
+    evaluate_episodes=200,
+    log_every=20_000,
+    checkpoint_every=100_000,
+    dtype="bfloat16",
+)
+
 PRESETS = {
     "default": Config(),
     "car-racing": _CAR_RACING,
@@ -131,7 +153,14 @@ PRESETS = {
         total_steps=400_000,
     ),
     "memory": _MEMORY,
+    "memory-attention": dataclasses.replace(_MEMORY, backbone="attention"),
+    "memory-transformer": dataclasses.replace(_MEMORY, backbone="transformer"),
     "no-memory": dataclasses.replace(_MEMORY, backbone="mlp"),
+    "instruction-maze": _INSTRUCTION_MAZE,
+    # the same with its eyes for the maze alone
+    "instruction-maze-blind": dataclasses.replace(
+        _INSTRUCTION_MAZE, env_kwargs={**_INSTRUCTION_MAZE.env_kwargs, "blind": True}
+    ),
     "mountain-car": Config(
         env="skidpad/MountainCar-v0",
         total_steps=500_000,

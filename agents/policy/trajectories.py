@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.policy.networks import ActorCritic, Agent, Moments, PolicySettings
+from agents.moments import Moments
+from agents.policy.networks import ActorCritic, Agent, PolicySettings
 from agents.progress import Episodes
 from agents.rollout import Rollout, Transitions
 

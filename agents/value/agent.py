@@ -11,7 +11,8 @@ import tyro
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.settings import Online
+from agents.moments import observation_moments
+from agents.settings import Normalizing, Online
 from agents.transforms import Transforms
 from agents.value.distributions import LOSSES, Categorical, Distribution, Expected, Quantile
 from agents.value.networks import QNetwork
@@ -22,9 +23,11 @@ from supervised.training.seeding import generator_state, generators, seeded_modu
 
 Array = NDArray[Any]
 
+NORMALIZED = ("mlp", "nature_cnn", "nips_cnn")
+
 
 @dataclass(frozen=True)
-class ValueSettings(Online):
+class ValueSettings(Normalizing, Online):
     """Settings of every learner of action values."""
 
     learning_rate: float = 4e-3
@@ -44,9 +47,9 @@ class ValueSettings(Online):
     terminal_reward: float | None = None
     """Reward that replaces the environment's at a terminal state (the book: -1); None keeps the environment's."""
     hidden: tuple[int, ...] = (128, 128)
-    """Units of the hidden layers of the "mlp" backbone."""
+    """Units of the hidden layers of the backbone mlp; in recurrent ones the last remembers."""
     activation: str = "relu"
-    """Activation of the "mlp" backbone: relu, tanh, elu or silu."""
+    """Activation of those layers: relu, tanh, elu or silu."""
     dueling: tyro.conf.FlagConversionOff[bool] = False
     """Dueling network: a value and advantages add up to the action values."""
     distribution: str = "expected"
@@ -96,6 +99,7 @@ class Agent:
     """Acts by the action values of a network.
 
     Attributes:
+        moments: of all observations seen, where those are normalized.
         space, transform: what the network sees, and what makes it from a batch of observations.
         network: the online network.
         epsilon: share of random actions when not deterministic.
@@ -111,12 +115,16 @@ class Agent:
         self.n_actions, self.first_action = int(action_space.n), int(action_space.start)
         self.device = torch.device(config.device)
         self.distribution = make_distribution(config)
+        moments = observation_moments(config.normalize_observations, self.space)
+        self.moments = None if moments is None else moments.to(self.device)
         with seeded_modules(config.seed, "network"):
+            normalized = not config.layer_norm or config.backbone in NORMALIZED
+            require(normalized, "layer_norm", True, f"only the backbones {', '.join(NORMALIZED)} have it")
             named = config.backbone in backbones.WITH_HIDDEN
             options: dict[str, Any] = {"hidden": config.hidden, "activation": config.activation} if named else {}
             if config.layer_norm:
                 options["layer_norm"] = True
-            backbone = backbones.build_feedforward(config.backbone, self.space, **config.learnt_before, **options)
+            backbone = backbones.build(config.backbone, self.space, **config.learnt_before, **options)
             size = self.distribution.size
             self.network = QNetwork(backbone, self.n_actions, size, config.dueling, config.noisy).to(self.device)
         self.epsilon, self._dtype = config.epsilon_end, config.dtype
@@ -131,23 +139,58 @@ class Agent:
     def outputs(self, network: QNetwork, observations: Tensor) -> Tensor:
         """What a network of this kind puts out ``(batch, actions, size)`` float32, in the arithmetic of the run."""
         with autocast(self.device, self._dtype):
-            return network(observations).float()
+            return network(self._seen(observations)).float()
+
+    def unrolled(self, network: QNetwork, observations: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+        """What a network that remembers puts out, and its state, see `QNetwork.unroll`; both float32."""
+        with autocast(self.device, self._dtype):
+            outputs, state = network.unroll(self._seen(observations), state, starts)
+        return outputs.float(), state.float()
+
+    def see(self, observations: Array) -> None:
+        """Take observations ``(n, *observation)`` into the moments that normalize later ones, where there are any."""
+        if self.moments is not None:
+            self.moments.update(observations)
+
+    def _seen(self, observations: Tensor) -> Tensor:
+        return observations if self.moments is None else self.moments(observations)
+
+    def initial_state(self, lanes: int) -> Array:
+        """What a recurrent backbone remembers before an episode ``(lanes, units)``; for others ``(lanes, 0)``."""
+        return np.zeros((lanes, self.network.state_dim), np.float32)
 
     def choose(self, values: Array) -> Array:
         """Epsilon-greedy actions ``(batch,)`` from 0, by ``values (batch, actions)``, each row with its own draw."""
         explore = self._rng.random(len(values)) < self.epsilon
         return np.where(explore, self._rng.integers(self.n_actions, size=len(values)), values.argmax(1))
 
-    def act(self, observations: Array, deterministic: bool = False) -> Array:
-        """Greedy actions ``(batch,)``, or epsilon-greedy ones."""
+    def act_with_state(
+        self, observations: Array, state: Array, starts: Array, deterministic: bool = False
+    ) -> tuple[Array, Array]:
+        """Greedy actions ``(lanes,)``, or epsilon-greedy ones, and what to remember for the next step."""
         self.network.draw_noise(None if deterministic else self._rng)
-        values = self.q_values(observations)
-        return (values.argmax(1) if deterministic else self.choose(values)) + self.first_action
+        values, state = self._remembering(observations, state, starts)
+        return (values.argmax(1) if deterministic else self.choose(values)) + self.first_action, state
+
+    @torch.inference_mode()
+    def _remembering(self, observations: Array, state: Array, starts: Array) -> tuple[Array, Array]:
+        """Action values ``(lanes, actions)`` and the state afterwards."""
+        if not self.network.state_dim:
+            return self.q_values(observations), state
+        seen, memory, begun = (torch.from_numpy(one).to(self.device) for one in (observations, state, starts))
+        outputs, after = self.unrolled(self.network, seen[None], memory, begun[None])
+        return self.distribution.values(outputs).cpu().numpy(), after.cpu().numpy()
+
+    def act(self, observations: Array, deterministic: bool = False) -> Array:
+        """Actions ``(batch,)`` without memory of earlier steps, greedy, or epsilon-greedy ones."""
+        state, starts = self.initial_state(len(observations)), np.ones(len(observations), np.bool_)
+        return self.act_with_state(observations, state, starts, deterministic)[0]
 
     def state_dict(self) -> dict[str, Any]:
         """Weights and the state of exploration."""
         return {
             "network": self.network.state_dict(),
+            "moments": None if self.moments is None else self.moments.state_dict(),
             "epsilon": self.epsilon,
             "rng": generator_state(self._rng),
         }
@@ -155,5 +198,7 @@ class Agent:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
         self.network.load_state_dict(state["network"])
+        if self.moments is not None:
+            self.moments.load_state_dict(state["moments"])
         self.epsilon = state["epsilon"]
         set_generator_state(self._rng, state["rng"])

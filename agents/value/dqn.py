@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from torch import nn
+from torch import Tensor, nn
 
 from agents.progress import Episodes, Examiner, crossed
-from agents.replay import Replay
+from agents.replay import Batch, Replay, Sequences
 from agents.rollout import begin
 from agents.settings import BREAKOUT
 from agents.value.agent import Agent, ValueSettings
@@ -67,6 +67,10 @@ class Config(ValueSettings):
     """Prioritized replay: transitions are drawn in proportion to |error|^this; 0: uniformly."""
     priority_weights: float = 0.4
     """Exponent of the importance weights that correct for that, at the start; it rises to 1 over `total_steps`."""
+    sequence_length: int = 16
+    """Steps of a replayed sequence that a recurrent backbone learns from; `batch_size` counts those of all."""
+    burn_in: int = 8
+    """Steps before those, which only fill its memory; a sequence that begins with its episode needs none."""
     compress_replay: tyro.conf.FlagConversionOff[bool] = False
     """Keep observations compressed (the book's COMPRESS_ER), for images."""
     evaluate_every: int = 2_048
@@ -74,9 +78,9 @@ class Config(ValueSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("batch_size", "replay_size", "train_every", "updates", "n_step"):
+        for name in ("batch_size", "replay_size", "train_every", "updates", "n_step", "sequence_length"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
-        for name in ("learning_starts", "target_every"):
+        for name in ("learning_starts", "target_every", "burn_in"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
         self.require_beginning(self.learning_starts)
         for name in ("priority_exponent", "priority_weights"):
@@ -123,8 +127,28 @@ _BOOK_BREAKOUT = replace(
     compress_replay=True,
 )
 
+# CartPole's lanes tell neither the cart's speed nor the pole's: what the network remembers must. A recurrent layer's
+# outputs lie between -1 and 1, and values of 100 saturate them before they tell states apart; chances of returns do not
+_MEMORY = Config(
+    env_kwargs={"velocities": False},
+    backbone="gru",
+    hidden=(64, 64),
+    normalize_observations=True,
+    double=True,
+    n_step=3,
+    distribution="categorical",
+    value_range=(0.0, 100.0),
+    learning_rate=1e-3,
+    learning_starts=2_000,
+    updates=4,
+    target_every=100,
+    epsilon_steps=15_000,
+)
+
 PRESETS = {
     "default": Config(),
+    "memory": _MEMORY,
+    "no-memory": replace(_MEMORY, backbone="mlp"),
     "ddqn": replace(_BREAKOUT, double=True),
     "rainbow": replace(  # Hessel et al. 2018
         _BREAKOUT,
@@ -193,6 +217,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
     run.note(replay.describe())
     rng = generators(config.seed, "replay")["replay"]
     episodes, examiner, step = Episodes(), Examiner(config), 0
+    memory = agent.initial_state(config.lanes)  # of a recurrent backbone
 
     def state() -> dict[str, Any]:
         return {
@@ -201,6 +226,7 @@ def train(config: Config, run: Run | None = None) -> Agent:
             "agent": agent.state_dict(),
             "learner": learner.state_dict(),
             "rollout": rollout.state_dict(),
+            "memory": memory,
             "replay": replay.state_dict(),
             "rng": generator_state(rng),
         }
@@ -211,14 +237,17 @@ def train(config: Config, run: Run | None = None) -> Agent:
         agent.load_state_dict(saved["agent"])
         learner.load_state_dict(saved["learner"])
         rollout.load_state_dict(saved["rollout"])
+        memory = np.array(saved["memory"])
         set_generator_state(rng, saved["rng"])
 
     while step + config.lanes <= config.total_steps:
         agent.epsilon = config.epsilon(step - config.learning_starts)
-        transitions = rollout.step(agent.act(rollout.observations))
+        actions, memory = agent.act_with_state(rollout.observations, memory, rollout.started)
+        transitions = rollout.step(actions)
         if config.terminal_reward is not None:
             transitions.rewards[transitions.terminated] = config.terminal_reward
         replay.add(transitions)
+        agent.see(transitions.observations[transitions.valid])
         episodes.add(rollout)
         before, step = step, step + config.lanes
         if step > max(config.learning_starts, config.lanes):  # the first steps are complete with the second ones
@@ -253,22 +282,19 @@ class Learner:
         """
         config, agent, distribution = self.config, self.agent, self.agent.distribution
         weight_exponent = config.priority_weights + done * (1 - config.priority_weights)
-        batch = replay.sample(config.batch_size, rng, weight_exponent)
-        observations, actions, rewards, next_observations, discounts, weights = (
-            torch.from_numpy(array).to(agent.device) for array in batch[:6]
+        replayed = self._sequences if self.network.state_dim else self._transitions
+        batch, outputs, following, choosing = replayed(replay, rng, weight_exponent)
+        actions, rewards, discounts, weights = (
+            torch.from_numpy(array).to(agent.device)
+            for array in (batch.actions, batch.rewards, batch.discounts, batch.weights)
         )
         rows = torch.arange(len(rewards), device=agent.device)
-        self.network.draw_noise(rng)
-        self.target.draw_noise(rng)
         with torch.no_grad():
-            following = agent.outputs(self.target, next_observations)  # (batch, actions, size)
             # a' = argmax_a q(s', a), of the online network where it is double
-            choosing = agent.outputs(self.network, next_observations) if config.double else following
             following = following[rows, distribution.values(choosing).argmax(1)]
             targets = distribution.targets(following, rewards[:, None], discounts[:, None])
             if config.bound_targets and config.distribution == "expected" and config.discount < 1:
                 targets.clamp_(*(reward / (1 - config.discount) for reward in replay.reward_range))
-        outputs = agent.outputs(self.network, observations)
         losses, errors = distribution.losses(outputs[rows, actions - agent.first_action], targets)
         loss = (weights * losses).mean()
         value = loss.item()
@@ -290,6 +316,41 @@ class Learner:
             self.target.load_state_dict(self.network.state_dict())
         q_value = distribution.values(outputs.detach()).mean().item()
         self.metrics = {"loss": value, "q_value": q_value, "updates": self.updates}
+
+    def _transitions(
+        self, replay: Replay, rng: np.random.Generator, weight_exponent: float
+    ) -> tuple[Batch, Tensor, Tensor, Tensor]:
+        """Transitions; outputs ``(batch, actions, size)`` for s, the target network's for s', those that choose a'."""
+        config, agent = self.config, self.agent
+        batch = replay.sample(config.batch_size, rng, weight_exponent)
+        self._draw_noise(rng)
+        observations, following = (
+            torch.from_numpy(array).to(agent.device) for array in (batch.observations, batch.next_observations)
+        )
+        with torch.no_grad():
+            targets = agent.outputs(self.target, following)
+            choosing = agent.outputs(self.network, following) if config.double else targets
+        return batch, agent.outputs(self.network, observations), targets, choosing
+
+    def _sequences(
+        self, replay: Replay, rng: np.random.Generator, weight_exponent: float
+    ) -> tuple[Sequences, Tensor, Tensor, Tensor]:
+        """As `_transitions`, of all steps of some sequences that are learnt from (Hausknecht and Stone 2015)."""
+        config, agent = self.config, self.agent
+        count = max(config.batch_size // config.sequence_length, 1)
+        batch = replay.sample_sequences(count, config.sequence_length, config.burn_in, rng, weight_exponent)
+        self._draw_noise(rng)
+        observations, here, there = (torch.from_numpy(array).to(agent.device) for array in batch[:3])
+        nothing = torch.from_numpy(agent.initial_state(count)).to(agent.device)
+        sequence = observations, nothing, observations.new_zeros(observations.shape[:2], dtype=torch.bool)
+        outputs, _ = agent.unrolled(self.network, *sequence)
+        with torch.no_grad():
+            targets = agent.unrolled(self.target, *sequence)[0][there]
+        return batch, outputs[here], targets, outputs.detach()[there] if config.double else targets
+
+    def _draw_noise(self, rng: np.random.Generator) -> None:
+        self.network.draw_noise(rng)
+        self.target.draw_noise(rng)
 
     def state_dict(self) -> dict[str, Any]:
         """Target network, optimizer and counters."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from supervised.backbones import Backbone
+from supervised.backbones import Backbone, Recurrent
 
 
 class QNetwork(nn.Module):
@@ -22,6 +22,7 @@ class QNetwork(nn.Module):
     def __init__(self, backbone: Backbone, actions: int, size: int, dueling: bool, noisy: float) -> None:
         super().__init__()
         self.backbone, self._outputs = backbone, (actions, size)
+        self.state_dim = backbone.state_dim if isinstance(backbone, Recurrent) else 0
         features = backbone.feature_dim
         self.head = Dueling(features, actions, size) if dueling else nn.Linear(features, actions * size)
         if noisy:
@@ -30,6 +31,16 @@ class QNetwork(nn.Module):
 
     def forward(self, observations: Tensor) -> Tensor:
         return self.head(self.backbone(observations)).unflatten(1, self._outputs)
+
+    def unroll(self, observations: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+        """By a backbone that remembers ``(time, batch, ...)`` to ``(time * batch, actions, size)``; the state after.
+
+        Args:
+            state: ``(batch, state_dim)``, before the first step.
+            starts: ``(time, batch)`` bool, where an episode begins.
+        """
+        features, state = self.backbone(observations, state, starts)
+        return self.head(features.flatten(0, 1)).unflatten(1, self._outputs), state
 
     def draw_noise(self, rng: np.random.Generator | None) -> None:
         """New noise for all noisy layers; None: none at all."""

@@ -22,6 +22,7 @@ from agents.progress import Episodes, Examiner, crossed
 from agents.rollout import Rollout, begin
 from agents.settings import BREAKOUT
 from agents.value.agent import Agent, ValueSettings
+from supervised.backbones import RECURRENT
 from supervised.training.errors import UserError, require
 from supervised.training.optimizers import load_optimizer_state, optimizer_state
 from supervised.training.run import Run
@@ -60,6 +61,8 @@ class Config(ValueSettings):
         require(0 <= self.q_lambda <= 1, "q_lambda", self.q_lambda, "use a number from 0 to 1")
         expected = self.distribution == "expected" and not self.noisy
         require(expected, "distribution", self.distribution, "pqn learns expected values without noise: use dqn")
+        memory = "pqn keeps no memory: use another backbone, or dqn"
+        require(self.backbone not in RECURRENT, "backbone", self.backbone, memory)
         rows = self.round_steps * self.lanes
         room = f"a round must have a step for every minibatch ({self.minibatches})"
         require(rows >= self.minibatches, "round_steps", self.round_steps, room)
@@ -208,6 +211,7 @@ class Learner:
                 if config.max_gradient_norm:
                     nn.utils.clip_grad_norm_(self.network.parameters(), config.max_gradient_norm)
                 self.optimizer.step()
+        agent.see(played.observations[played.valid])  # a round's are all seen alike: from now on
         return {**metrics, "learning_rate": rate}
 
     def state_dict(self) -> dict[str, Any]:

@@ -21,6 +21,9 @@ FILLS: dict[str, Colour] = {
     "cliff": (120, 78, 66),
     "trap": (232, 132, 120),
     "carrot": (255, 214, 165),
+    "apple": (250, 218, 214),
+    "key": (246, 236, 190),
+    "gem": (214, 232, 244),
     "wind": (226, 238, 248),
     "strong wind": (200, 222, 240),
 }
@@ -43,7 +46,7 @@ def draw_grid(
 
     Args:
         characters: ``(rows, columns)``.
-        icons: the character's kind of cell: goal, cliff, trap, carrot, wind, strong wind.
+        icons: the character's kind of cell, one of `FILLS`.
         moves: ``(actions, 2)`` row and column step of each action's arrow.
         agent: ``(2,)`` row and column.
         values: ``(rows, columns)``, nan where a cell has none.
@@ -134,8 +137,8 @@ class _Pen:
             kind = icons.get(character, "letter")
             moved = in_corner and kind != "goal"
             place, size = np.array([row, column]) - 0.3 * moved, 0.45 if moved else 1.0
-            if kind == "carrot":
-                self.carrot(place, size)
+            if kind in ("carrot", "apple", "key", "gem"):
+                getattr(self, kind)(place, size)
             elif kind == "trap":
                 for slope in (1, -1):
                     ends = np.array([(-0.25, -0.25 * slope), (0.25, 0.25 * slope)]) * size + place
@@ -151,6 +154,22 @@ class _Pen:
             self.stroke(np.array([(-0.14, 0), (-0.38, leaf)]) * size + centre, (64, 140, 72), 0.08 * size)
         root = np.array([(-0.18, -0.17), (-0.18, 0.17), (0.38, 0)]) * size + centre
         self.draw.polygon(self._points(root), fill=(236, 120, 28))
+
+    def apple(self, centre: Array, size: float) -> None:
+        self.stroke(np.array([(-0.1, 0), (-0.34, 0.08)]) * size + centre, (110, 76, 48), 0.07 * size)
+        self.disc(np.array([0.06, 0]) * size + centre, 0.25 * size, (206, 52, 48))
+
+    def key(self, centre: Array, size: float) -> None:
+        brass = (176, 132, 24)
+        for ends in ([(0, -0.1), (0, 0.34)], [(0, 0.2), (0.16, 0.2)], [(0, 0.32), (0.16, 0.32)]):
+            self.stroke(np.array(ends) * size + centre, brass, 0.08 * size)
+        self.disc(np.array([0, -0.2]) * size + centre, 0.16 * size, brass)
+        self.disc(np.array([0, -0.2]) * size + centre, 0.07 * size, FILLS["key"])
+
+    def gem(self, centre: Array, size: float) -> None:
+        outline = np.array([(-0.22, -0.18), (-0.22, 0.18), (-0.04, 0.32), (0.3, 0), (-0.04, -0.32)]) * size + centre
+        self.draw.polygon(self._points(outline), fill=(52, 128, 196))
+        self.stroke(np.array([(-0.04, -0.3), (-0.04, 0.3)]) * size + centre, (170, 212, 240), 0.04 * size)
 
     def numbers(self, values: Array, in_corner: bool) -> None:
         """Every cell's value, with as many decimals as there is room for and need of."""

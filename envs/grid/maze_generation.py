@@ -8,7 +8,7 @@ from envs.batched import Array
 
 
 @njit(cache=True, nogil=True)
-def _carve(paths: Array, rng: Array) -> None:
+def carve(paths: Array, rng: Array) -> None:
     """Walk from room to room, always on to one not seen yet, back where there is none; open what is walked through.
 
     Rooms are the cells with even coordinates. Every room but the first is entered once from an earlier one,
@@ -63,7 +63,7 @@ def generate(size: tuple[int, int], seed: int, loops: float = 0.0, carrots: int 
     row = np.zeros((1, lane_rng.STATE_WORDS), np.uint64)
     lane_rng.seed_rows(row, [seed])
     paths = np.zeros(size, np.bool_)
-    _carve(paths, row[0])
+    carve(paths, row[0])
     generator = lane_rng.to_generator(row[0])
 
     last_row, last_column = (size[0] - 1) // 2 * 2, (size[1] - 1) // 2 * 2

@@ -8,7 +8,7 @@ import numpy as np
 
 from supervised.classic.learners import SVM, DecisionTree, GradientBoosting, Learner, RandomForest
 from supervised.classic.predictors import Predictor
-from supervised.data import load
+from supervised.data import load, load_alike
 from supervised.judgement import ACCURACY, Judgement, Model, told
 from supervised.training.errors import require
 from supervised.training.once import learn_once
@@ -74,9 +74,7 @@ def train(config: Config, run: Run | None = None) -> Predictor:
 
 def judgement(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     """How well a trained classifier tells the test part of a data set; see `Model`."""
-    predictor, data = config.predictor(state["classifier"]), load(name)
-    highest = int(predictor.labels[-1])
-    require(highest < len(data.classes), "class", highest, f"it was learnt, and {name} has {len(data.classes)} classes")
+    predictor, data = config.predictor(state["classifier"]), load_alike(name, config.data)
     return told(name, data, predictor.predict(data.test.inputs))
 
 

@@ -1,5 +1,5 @@
 """Data sets: found, checked, read and augmented."""
 
-from supervised.data.sets import DataSet, Split, load
+from supervised.data.sets import DataSet, Split, load, load_alike
 
-__all__ = ["DataSet", "Split", "load"]
+__all__ = ["DataSet", "Split", "load", "load_alike"]

@@ -5,9 +5,10 @@ import io
 import itertools
 import math
 import tarfile
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import numpy as np
@@ -84,13 +85,11 @@ def _python_batch(file: IO[bytes], name: str) -> tuple[Array, Array]:
     return data, labels
 
 
-def read_pictures(
-    path: Path, size: tuple[int, int] | None = None, every: int = 1
-) -> tuple[Array, Array, tuple[str, ...]]:
+def read_pictures(path: Path, part: str = "", every: int = 1) -> tuple[Array, Array, tuple[str, ...]]:
     """The pictures of a folder, or of a tar archive, in one folder a class.
 
     Args:
-        size: (height, width) that pictures are brought to; None: all must have the size of the first.
+        part: only those of the folder of that name in it.
         every: 1 for all of them, k for every k-th.
 
     Returns:
@@ -102,35 +101,51 @@ def read_pictures(
         CorruptFile: one that cannot be read.
     """
     pairs: list[tuple[str, Array]] = []
+    inside = PurePosixPath(part)
     for name, file in itertools.islice(entries(path), 0, None, every):
-        if Path(name).suffix.lower() in PICTURES:
-            pairs.append((name, decode(file.read(), f"{path}/{name}", size)))
+        if PurePosixPath(name).is_relative_to(inside) and PurePosixPath(name).suffix.lower() in PICTURES:
+            pairs.append((name, decode(file.read(), f"{path}/{name}")))
             first = pairs[0][1].shape[:2]
             if pairs[-1][1].shape[:2] != first:
                 sizes = " and ".join("{} x {}".format(*one.shape[:2]) for one in (pairs[0][1], pairs[-1][1]))
-                raise UserError(f"{path}/{name}: pictures of {sizes} pixels; name a size to bring them to")
+                raise UserError(f"{path}/{name}: pictures of {sizes} pixels; bring them to one size")
     if not pairs:
-        raise UserError(f"{path} holds no pictures in folders of classes ({', '.join(sorted(PICTURES))})")
+        where = f"{path}/{part}" if part else str(path)
+        raise UserError(f"{where} holds no pictures in folders of classes ({', '.join(sorted(PICTURES))})")
     pairs.sort(key=lambda pair: pair[0])
     kinds = [Path(name).parent.name for name, _ in pairs]
     classes = tuple(sorted(set(kinds)))
     return np.stack([image for _, image in pairs]), np.array([classes.index(kind) for kind in kinds]), classes
 
 
-def decode(data: bytes, name: str, size: Sequence[int] | None = None) -> Array:
-    """The colours ``(height, width, 3)`` uint8 of a picture's file, brought to ``size`` (height, width).
+def decode(data: bytes, name: str) -> Array:
+    """The colours ``(height, width, 3)`` uint8 of a picture's file.
 
     Raises:
         CorruptFile: it cannot be read.
     """
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            shown = picture.convert("RGB")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as picture:
+                shown = (_eight_bits(picture) if picture.mode.startswith("I") else picture).convert("RGB")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise CorruptFile(f"cannot read {name}: it tells of more pixels than pictures have; it is damaged") from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise CorruptFile(f"cannot read {name}: {str(error).partition('<')[0].strip() or 'no picture'}") from error
-    if size is not None and shown.size != (size[1], size[0]):
-        shown = shown.resize((size[1], size[0]), Image.Resampling.BICUBIC)
     return np.array(shown)
+
+
+def resized(picture: Array, size: Sequence[int]) -> Array:
+    """Colours ``(height, width, 3)`` uint8 brought to ``size`` (height, width)."""
+    if picture.shape[:2] == tuple(size):
+        return picture
+    return np.array(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.BICUBIC))
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """A gray picture of 16 bits, which Pillow would cut off above 255 and not scale."""
+    return Image.fromarray((np.clip(np.asarray(picture, np.int64), 0, 65_535) // 257).astype(np.uint8))
 
 
 def entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
@@ -149,7 +164,7 @@ def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
         with tarfile.open(path) as archive:
             for member in archive:
                 if member.isfile() and (file := archive.extractfile(member)) is not None:
-                    yield member.name, file
+                    yield member.name.removeprefix("./"), file
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise CorruptFile(f"cannot read {path}: {error}; it is truncated or damaged") from error
 

@@ -4,7 +4,7 @@ import io
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -171,12 +171,30 @@ def load(name: str) -> DataSet:
     return found
 
 
+def load_alike(name: str, known: str) -> DataSet:
+    """The data set of that name, whose classes must be those of another that was learnt from.
+
+    Raises:
+        UserError: as `load`, or they are not.
+    """
+    found = load(name)
+    if name != known:
+        classes = load(known).classes
+        strange = f"it has classes {_shown(found.classes)}, and what was learnt from, {known}, has {_shown(classes)}"
+        require(found.classes == classes, "data", name, strange)
+    return found
+
+
+def _shown(classes: Sequence[str]) -> str:
+    return f"{', '.join(classes[:3])}{' ...' if len(classes) > 3 else ''}"
+
+
 def _thinned(part: Split) -> Split:
     return part.take(slice(None, None, max(len(part.labels) // SMOKE_ROWS, 1)))
 
 
 def _pictures(path: Path) -> DataSet:
-    parts = [read_pictures(path / part) for part in ("train", "test")]
+    parts = [read_pictures(path, part) for part in ("train", "test")]
     (*train, classes), (*test, others) = parts
     if strange := sorted(set(others) - set(classes)):
         raise UserError(f"{path}/test has pictures of {strange[0]!r}, which none of {path}/train are")

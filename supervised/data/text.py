@@ -80,6 +80,16 @@ def encode(found: list[str], vocabulary: tuple[str, ...]) -> NDArray[Any]:
     return np.array([places.get(one, 0) for one in found], np.int64)
 
 
+def packed(vocabulary: tuple[str, ...]) -> NDArray[np.uint8]:
+    """A vocabulary as checkpoints hold it: the bytes of its words, zeros between."""
+    return np.array(bytearray("\0".join(vocabulary).encode()))
+
+
+def unpacked(content: NDArray[np.uint8]) -> tuple[str, ...]:
+    """What was `packed`."""
+    return tuple(content.tobytes().decode().split("\0"))
+
+
 def join(found: list[str], level: str) -> str:
     """A text of tokens: words with spaces between, but before most marks."""
     if level == "characters":

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from supervised.data import DataSet, load
-from supervised.epochs import Settings, train_epochs
+from supervised.epochs import Settings, require_statistics, train_epochs
 from supervised.generative.images import draw_grid, image_shape, unit
 from supervised.generative.judges import COVERED, SAMPLES, Judge, frechet_distance
 from supervised.judgement import Judgement, Model
@@ -183,6 +183,7 @@ def train(config: Config, run: Run | None = None) -> Adversaries:
     set_threads(config.threads)
     data = load(config.data)
     model = Adversaries(config, image_shape(data.train.inputs, config.data), len(data.classes))
+    require_statistics(model, len(data.train.labels), config.batch_size)
     both = {
         name: torch.optim.Adam(part.parameters(), config.learning_rate, betas=(0.5, 0.999), fused=True)
         for name, part in (("generator", model.generator), ("discriminator", model.discriminator))

@@ -225,6 +225,8 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     data, model = load_images(name), restored(config, state)
     test = data.test
     require(image_shape(test.inputs, name) == model.size, "data", name, "its images are of another size")
+    told = model.told in (0, len(data.classes))
+    require(told, "data", name, f"it has {len(data.classes)} classes, and the model was told {model.told}")
     generator = torch_generator(0, "codes of judging")
     sums, means, first = np.zeros(2), [], 0
     for images in blocks(test.inputs):

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from supervised.data.text import join, tokens
+from supervised.data.text import join, packed, tokens, unpacked
 from supervised.epochs import train_epochs
 from supervised.generative.images import unit
 from supervised.judgement import INTERVAL, Judgement, Model, share
@@ -22,7 +22,7 @@ from supervised.language.decoding import State
 from supervised.language.recurrent import Decoder, DecoderSettings, learn_from
 from supervised.language.shapes import SIDE, draw_scene, paint
 from supervised.language.tasks import part_of
-from supervised.language.vocabulary import Vocabulary, packed, padded, unpacked, vocabulary_of
+from supervised.language.vocabulary import Vocabulary, padded, vocabulary_of
 from supervised.training.doors import SMOKE
 from supervised.training.errors import UserError, require, suggest
 from supervised.training.plots import COLOURS, INK, figure
@@ -47,8 +47,8 @@ class Config(DecoderSettings):
 
     data: str = NAME
     """The pictures: shapes."""
-    attention: str = "none"
-    """How the decoder looks at parts of the picture: none, bahdanau (additive) or luong (multiplicative)."""
+    epochs: int = 6
+    """Times that pictures are drawn and learnt from."""
     width: int = 16
     """Channels of the first convolution; the next ones have twice and four times as many."""
 
@@ -71,11 +71,12 @@ class Captioner(nn.Module):
         with seeded_modules(config.seed, "network"):
             self.convolutions = nn.Sequential()
             for before, after in zip(channels, channels[1:], strict=False):
-                self.convolutions.extend([nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)])
+                convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
+                self.convolutions.extend([convolution, nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)])
             self.places = nn.Linear(channels[-1], config.hidden)
             self.begin = nn.Linear(parts * channels[-1], numbers)
             self.decoder = Decoder(len(vocabulary), config)
-        self.register_buffer("words", packed(vocabulary))
+        self.register_buffer("words", torch.from_numpy(packed(vocabulary)))
         self.to(self.device)
 
     def see(self, pictures: Sequence[NDArray[Any]]) -> State:
@@ -144,8 +145,8 @@ def train(config: Config, run: Run | None = None) -> Captioner:
     def learn(epoch: int) -> dict[str, float]:
         name = f"epoch {epoch}"
         with seeded_modules(config.seed, name):
-            loss = learn_from(scenes("train", config.rows, name), model.loss, optimizer, config)
-        return {"loss": loss, "validation_accuracy": float(exact(model, held_out, beam=1).mean())}
+            loss = learn_from(scenes("train", config.rows, name), model.train().loss, optimizer, config)
+        return {"loss": loss, "validation_accuracy": float(exact(model.eval(), held_out, beam=1).mean())}
 
     train_epochs(config, run or Run.off(), {"model": model, "optimizer": optimizer}, learn)
     return model
@@ -153,7 +154,7 @@ def train(config: Config, run: Run | None = None) -> Captioner:
 
 def restored(config: Config, state: Mapping[str, Any]) -> Captioner:
     """The trained model of a checkpoint's state."""
-    model = Captioner(config, unpacked(state["model"]["words"]))
+    model = Captioner(config, unpacked(state["model"]["words"].numpy()))
     model.load_state_dict(state["model"])
     return model.eval()
 
@@ -192,7 +193,7 @@ def draw_captions(scenes: Scenes, told: Sequence[str], path: Path) -> None:
             )
 
 
-PRESETS = {"default": Config(), "attention": Config(attention="luong")}
+PRESETS = {"default": Config(), "plain": Config(attention="none")}
 ALGORITHMS = {
     "captioning": Model(
         *(Config, PRESETS, train, Captioner, "epochs", lambda config: config.epochs),

@@ -18,13 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from supervised.data.text import LEVELS, corpus, encode, join, tokens
+from supervised.data.text import LEVELS, Corpus, corpus, encode, packed, unpacked
 from supervised.judgement import Judgement, Model
 from supervised.language.sampling import Prompt
 from supervised.training.errors import UserError, require, suggest
 from supervised.training.once import learn_once
 from supervised.training.run import Run
-from supervised.training.seeding import generators
 
 Array = NDArray[Any]
 
@@ -85,7 +84,7 @@ class NGrams:
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self.arrays = dict(arrays)
-        self.vocabulary = tuple(arrays["vocabulary"].tobytes().decode().split("\0"))
+        self.vocabulary = unpacked(arrays["vocabulary"])
         self.order = sum(name.startswith("keys_") for name in arrays)
         self.size = len(self.vocabulary)
         self._orders = [self._order(n) for n in range(1, self.order + 1)]
@@ -104,8 +103,7 @@ class NGrams:
     @classmethod
     def counted(cls, numbers: Array, vocabulary: tuple[str, ...], order: int) -> "NGrams":
         """Those of a text ``(n,)``."""
-        text = np.frombuffer("\0".join(vocabulary).encode(), np.uint8)
-        arrays: dict[str, Array] = {"vocabulary": text}
+        arrays: dict[str, Array] = {"vocabulary": packed(vocabulary)}
         shorter: Array = np.zeros(len(numbers), np.int64)  # of each place, the number of the history before it
         ends = np.zeros(len(numbers), np.int64)
         for n in range(1, order + 1):
@@ -150,20 +148,13 @@ class NGrams:
         return np.where(keys[places] == wanted, places, -1)
 
     def write(self, prompt: Prompt, level: str, smoothing: str, k: float = 0.01) -> str:
-        """The text that is made up, its beginning included; never an unknown token."""
-        rng = generators(prompt.seed, "sample")["sample"]
-        begun = tokens(prompt.prime, level)
-        text = [0] * (self.order - 1) + encode(begun, self.vocabulary).tolist()
+        """The text that is made up, its beginning included."""
         words = np.arange(self.size)
-        for _ in range(prompt.length):
-            context = np.array(text[len(text) - self.order + 1 :], np.int64)
-            chances = self.probabilities(np.tile(context, (self.size, 1)), words, smoothing, k)
-            chances[0] = 0
-            if not chances.any():  # a history that is nowhere in the text may be followed by anything
-                chances[1:] = 1
-            text.append(prompt.draw(chances, rng))
-        made = [self.vocabulary[number] for number in text[len(text) - prompt.length :]]
-        return join([*begun, *made], level)
+
+        def chances(context: Array) -> Array:
+            return self.probabilities(np.tile(context, (self.size, 1)), words, smoothing, k)
+
+        return prompt.write(level, self.vocabulary, self.order - 1, chances)
 
 
 def train(config: Config, run: Run | None = None) -> NGrams:
@@ -187,15 +178,19 @@ def train(config: Config, run: Run | None = None) -> NGrams:
     return learn_once(run or Run.off(), "ngrams", NGrams, learn)
 
 
+def held_out(text: Corpus, vocabulary: tuple[str, ...], before: int) -> tuple[Array, Array]:
+    """What a model of that vocabulary is judged by: contexts ``(n, before)``, and the tokens ``(n,)`` after them."""
+    # tokens of the training part, so that the first ones have histories, too
+    numbers = (*text.train[len(text.train) - before :], *text.test)
+    found = encode([text.vocabulary[number] for number in numbers], vocabulary)
+    return np.lib.stride_tricks.sliding_window_view(found, before + 1)[:, :before], found[before:]
+
+
 def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     """How well the last tenth of a text is foretold, and some text that was made up; see `Model`."""
     found = NGrams(state["ngrams"])
-    text = corpus(name, config.level, config.rare)
-    before = found.order - 1  # tokens of the training part, so that the first ones have histories, too
-    words = [text.vocabulary[number] for number in (*text.train[len(text.train) - before :], *text.test)]
-    numbers = encode(words, found.vocabulary)
-    contexts = np.lib.stride_tricks.sliding_window_view(numbers, before + 1)[:, :before]
-    chances = found.probabilities(contexts, numbers[before:], config.smoothing, config.k)
+    contexts, numbers = held_out(corpus(name, config.level, config.rare), found.vocabulary, found.order - 1)
+    chances = found.probabilities(contexts, numbers, config.smoothing, config.k)
     with np.errstate(divide="ignore"):
         nats = float(-np.log(chances).mean())
     measures = {
@@ -203,8 +198,9 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
         "bits": nats / float(np.log(2)),
         "unseen": float((chances == 0).mean()),
     }
-    details = {"tokens": len(text.test), "sample": write(config, state, Prompt(length=SAMPLE, seed=config.seed))}
-    return Judgement(f"{name}, {len(text.test):,} {config.level} of its last tenth", measures, details)
+    sample = write(config, state, Prompt(length=SAMPLE, seed=config.seed))
+    details = {"tokens": len(numbers), "sample": sample}
+    return Judgement(f"{name}, {len(numbers):,} {config.level} of its last tenth", measures, details)
 
 
 def write(config: Config, state: Mapping[str, Any], prompt: Prompt) -> str:

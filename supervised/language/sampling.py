@@ -1,12 +1,15 @@
 """Text made up by a language model, token by token."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from supervised.data.text import encode, join, tokens
 from supervised.training.errors import require
+from supervised.training.seeding import generators
 
 
 @dataclass(frozen=True)
@@ -39,3 +42,24 @@ class Prompt:
             logits[np.argsort(-logits, kind="stable")[self.top_k :]] = -np.inf
         exponentials = np.exp(logits - logits.max())
         return int(rng.choice(len(logits), p=exponentials / exponentials.sum()))
+
+    def write(
+        self, level: str, vocabulary: tuple[str, ...], before: int, chances: Callable[[NDArray[Any]], NDArray[Any]]
+    ) -> str:
+        """The text that is made up, its beginning included; never number 0, the unknown token.
+
+        Args:
+            before: tokens of a context.
+            chances: of every token ``(tokens,)`` after a context ``(before,)``.
+        """
+        rng = generators(self.seed, "sample")["sample"]
+        begun = tokens(self.prime, level)
+        text = [0] * before + encode(begun, vocabulary).tolist()
+        for _ in range(self.length):
+            found = chances(np.array(text[len(text) - before :], np.int64)).copy()
+            found[0] = 0
+            if not found.any():  # a history that is nowhere in the text may be followed by anything
+                found[1:] = 1
+            text.append(self.draw(found, rng))
+        made = [vocabulary[number] for number in text[len(text) - self.length :]]
+        return join([*begun, *made], level)

@@ -45,6 +45,8 @@ class Task:
     """A pair; where the task has inputs of any length, of at most so many tokens."""
     longest: int
     """Tokens of the longest input to learn from, where nothing else is asked for."""
+    most: int | None = None
+    """Tokens of the longest input there is; None: as long as one likes."""
     reads: str = "characters"
     """What the input's tokens are: words or characters."""
     writes: str = "characters"
@@ -127,9 +129,11 @@ def _reversed(rng: np.random.Generator, longest: int) -> tuple[str, str]:
 
 
 TASKS = {
-    "number-words": Task('a number in words to its digits: "three hundred and twelve" to "312"', _number, 11, "words"),
-    "dates": Task('a date, in one of ten forms, to "2019-03-03"', _date, 36),
-    "sorting": Task("numbers below 100 into their order", _sorting, 8, "words", "words"),
+    "number-words": Task(
+        'a number in words to its digits: "three hundred and twelve" to "312"', _number, 11, 17, "words"
+    ),
+    "dates": Task('a date, in one of ten forms, to "2019-03-03"', _date, 36, 46),
+    "sorting": Task("numbers below 100 into their order", _sorting, 8, reads="words", writes="words"),
     "reversed-copy": Task("letters from the last one to the first", _reversed, 12),
 }
 

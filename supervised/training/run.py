@@ -73,6 +73,7 @@ class Run:
         self.unit: str = record["unit"]
         self.last_metrics: dict[str, float] = {}
         self._files = {} if folder is None else _open_logs(folder)
+        self._made: list[Path] = []  # folders that were not there before
         self._events: _EventFile | None = None
         self._purge_step: int | None = None
         self._clock = time.perf_counter()  # minus the seconds of earlier processes, once restored
@@ -109,10 +110,13 @@ class Run:
         record = dict(zip(KEYS, (algorithm, preset, config, total, unit, versions), strict=True))
         text = json.dumps(record, indent=2) + "\n"
         cls.refuse_used(folder)
+        made = [one for one in (folder, *folder.parents) if not one.exists()]
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         atomic_write(folder / "config.json", text)
-        return cls(folder, json.loads(text), progress)
+        run = cls(folder, json.loads(text), progress)
+        run._made = made
+        return run
 
     @staticmethod
     def refuse_used(folder: Path) -> None:
@@ -256,8 +260,9 @@ class Run:
             return
         for name in ("config.json", "notes.txt", *LOGS):
             (folder / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # the folder was the user's, and holds something else
-            folder.rmdir()
+        with contextlib.suppress(OSError):  # one holds something else by now
+            for made in self._made or [folder]:
+                made.rmdir()
 
     def close(self) -> None:
         """Close bar and files; the end of `with run` does it."""

@@ -6,6 +6,7 @@ normalized by the statistics of what is learnt from, and learnt. The loss is the
 random in an epoch depends on the run's seed and the epoch's number alone.
 """
 
+import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,10 +18,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from supervised.data import Split, load
+from supervised.data import Split, load, load_alike
 from supervised.data.augmentation import PRESETS as AUGMENTATIONS
 from supervised.data.augmentation import augment
-from supervised.epochs import train_epochs
+from supervised.epochs import require_statistics, train_epochs
 from supervised.judgement import ACCURACY, Judgement, Model, told
 from supervised.training.errors import require
 from supervised.training.run import Run
@@ -100,6 +101,7 @@ def learn(classifier: Classifier, optimizer: torch.optim.Optimizer, data: Split,
     config, name = classifier.config, f"epoch {epoch}"
     rng = generators(config.seed, name)[name]
     rows = rng.permutation(len(data.labels))
+    require_statistics(classifier.network, len(rows), config.batch_size)
     total = correct = 0.0
     classifier.train()
     changes = AUGMENTATIONS[config.augmentation]
@@ -131,8 +133,8 @@ def measures(probabilities: Array, labels: Array) -> dict[str, float]:
 
 def judgement(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     """How well a trained classifier tells the test part of a data set; see `Model`."""
-    data = load(name)
-    classifier = Classifier(config, data.test.inputs, data.classes)
+    data = load_alike(name, config.data)
+    classifier = Classifier(dataclasses.replace(config, data=name), data.test.inputs, data.classes)
     classifier.load_state_dict(state["classifier"])
     probabilities = classifier.probabilities(data.test.inputs)
     found = told(name, data, probabilities.argmax(1))
@@ -189,8 +191,9 @@ DEEP_CNN_PRESETS = {
         name: DeepCNNConfig(**_BOOK_DEEP_CNN, epochs=epochs, learning_rate_end=1e-3)
         for name, epochs in (("book", 100), ("book-3", 3), ("book-5", 5))
     },
-    # the same 100 epochs with steps that fall to 0
+    # the same 100 epochs with steps that fall to 0, and of images that are turned, but not smoothed
     "book-falling": DeepCNNConfig(**_BOOK_DEEP_CNN, epochs=100, dtype="bfloat16"),
+    "book-sharp": DeepCNNConfig(**{**_BOOK_DEEP_CNN, "augmentation": "book-sharp"}, epochs=100, dtype="bfloat16"),
 }
 
 #: CIFAR-10 from 400 images a class, as docs/transfer.md has it

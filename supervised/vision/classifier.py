@@ -53,7 +53,7 @@ class Config(Settings):
     resize: int = 0
     """Pixels of the shorter side that images are enlarged or reduced to; 0: as they are."""
     augmentation: str = "none"
-    """What changes images in training: none, book or cifar."""
+    """What changes images in training: none, book, book-sharp or cifar."""
     optimizer: str = "adam"
     """sgd, adam (with decoupled weight decay) or adadelta."""
     momentum: float = 0.0
@@ -127,7 +127,7 @@ class NetworkConfig(Config):
     epochs: int = 20
     """Passes through what is learnt from."""
     augmentation: str = "cifar"
-    """What changes images in training: none, book or cifar."""
+    """What changes images in training: none, book, book-sharp or cifar."""
     architecture: str = "resnet18"
     """The network, a name in `supervised.vision.networks`."""
     weights: str = ""

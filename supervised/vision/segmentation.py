@@ -34,6 +34,7 @@ Array = NDArray[Any]
 BLOCK = 16  # images told at once
 SHOWN = 3  # scenes in a picture of what was told, and the worst
 COLORS = ("#7fb069", "#6c757d", "#d1495b", "#f2c14e", "#22223b", "#8ecae6", "#9d4edd", "#ff8fab")  # of classes, in turn
+TITLES = ("image", "true", "told", "told over image", "differs")  # of a scene's pictures
 
 
 @dataclass(frozen=True)
@@ -293,8 +294,15 @@ def judgement(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     return Judgement(f"{name}, {len(told):,} test scenes", measures(matrix), details, draw)
 
 
+def overlay(images: Array, colours: Array) -> Array:
+    """Colours ``(..., height, width, 3)`` half transparent over images of the same shape, uint8."""
+    return ((images.astype(np.uint16) + colours) // 2).astype(np.uint8)
+
+
 def draw_scenes(test: Segmented, told: Array, classes: Sequence[str], path: Path) -> None:
-    """Draw some scenes, and last the one told worst: the image, what is there, what was told, and where that differs.
+    """Draw some scenes, and last the one told worst.
+
+    Side by side: the image, what is there, what was told, the same half transparent over the image, and where it errs.
 
     Raises:
         UserError: it cannot be written.
@@ -304,19 +312,20 @@ def draw_scenes(test: Segmented, told: Array, classes: Sequence[str], path: Path
     others = np.delete(np.arange(len(told)), worst)
     rows = [*others[np.linspace(0, len(others) - 1, min(SHOWN, len(others))).astype(int)], worst]
     palette = np.array([[int(COLORS[k % len(COLORS)][i : i + 2], 16) for i in (1, 3, 5)] for k in range(len(classes))])
-    with figure(path, (4 * 170, 165 * len(rows) + 70)) as drawing:
-        grid = drawing.subplots(len(rows), 4, squeeze=False)
+    with figure(path, (len(TITLES) * 170, 165 * len(rows) + 70)) as drawing:
+        grid = drawing.subplots(len(rows), len(TITLES), squeeze=False)
         for places, row in zip(grid, rows, strict=True):
             difference = np.where(test.masks[row] != told[row], 0, 255).astype(np.uint8)
-            shown = test.images[row], palette[test.masks[row]], palette[told[row]], difference
+            image, true, said = test.images[row], palette[test.masks[row]], palette[told[row]]
+            shown = image, true, said, overlay(image, said), difference
             for place, picture in zip(places, shown, strict=True):
                 place.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
                 place.set_xticks([])
                 place.set_yticks([])
                 place.grid(False)
-            places[3].set_xlabel(f"{wrong[row]} of {told[row].size:,} px", fontsize="x-small")
+            places[-1].set_xlabel(f"{wrong[row]} of {told[row].size:,} px", fontsize="x-small")
         grid[-1, 0].set_ylabel("told worst", fontsize="small")
-        for place, title in zip(grid[0], ("image", "true", "told", "differs"), strict=True):
+        for place, title in zip(grid[0], TITLES, strict=True):
             place.set_title(title, loc="left", fontsize="small")
         marks = [drawing.axes[0].scatter([], [], c=COLORS[k % len(COLORS)], marker="s") for k in range(len(classes))]
         drawing.legend(marks, classes, loc="outside lower left", ncols=len(classes))

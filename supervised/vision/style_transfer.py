@@ -8,7 +8,6 @@ any response, and weights mean the same whatever the network, the layer and the 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,15 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from supervised.data.formats import decode
-from supervised.training.errors import UserError, needs_extra, require, suggest
+from supervised.data.photographs import photograph
+from supervised.training.errors import UserError, require, suggest
 from supervised.vision import networks
 from supervised.vision.weights import IMAGENET_MEAN, IMAGENET_STD, transfer
 
 Array = NDArray[Any]
-
-#: photographs that scikit-image brings, free to use
-PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "hubble_deep_field", "immunohistochemistry", "retina", "rocket")
 
 
 class Layers(NamedTuple):
@@ -179,23 +175,13 @@ def picture(name: str, side: int) -> Tensor:
     """A picture ``(1, 3, height, width)`` from 0 to 1, with ``side`` pixels of its longer side.
 
     Args:
-        name: a file, or one of `PHOTOGRAPHS`.
+        name: see `photograph`, whose errors it raises, too.
 
     Raises:
-        UserError: there is none.
-        CorruptFile: it is damaged.
+        UserError: too few pixels.
     """
     require(side >= 16, "side", side, "use 16 pixels or more")
-    if name in PHOTOGRAPHS:
-        with needs_extra("learn"):
-            from skimage import data
-        pixels = getattr(data, name)()
-    else:
-        try:
-            pixels = decode(Path(name).read_bytes(), name)
-        except OSError as error:
-            raise UserError(f"cannot read {name}: {error.strerror}{suggest(name, PHOTOGRAPHS)}") from error
-    image = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(2, 0)[None].float() / 255
+    image = torch.from_numpy(np.ascontiguousarray(photograph(name))).movedim(2, 0)[None].float() / 255
     height, width = (max(round(side * one / max(image.shape[2:])), 1) for one in image.shape[2:])
     return F.interpolate(image, (height, width), mode="bilinear", antialias=True).clamp(0, 1)
 

@@ -41,11 +41,11 @@ def test_a_score_is_no_number_of_bricks() -> None:
     """Erratum D-23: bricks are worth 1 in the two rows below, 4 in the next two, and 7 in the two above."""
     agent = evaluate.load(locate("zoo:breakout-ppo"))[0]
     lanes = playground(agent, "skidpad/Atari-Breakout-v0", 2, {"repeat_action_probability": 0.0})
-    player, started = Player(agent), np.ones(2, np.bool_)
+    player, started, rewards = Player(agent), np.ones(2, np.bool_), np.zeros(2)
     observations, _ = lanes.reset(seed=[1, 2])
     seen: list[float] = []
     while 7.0 not in seen and len(seen) < 2_000:
-        observations, rewards, *_ = lanes.step(player.act(observations, started))
+        observations, rewards, *_ = lanes.step(player.act(observations, started, rewards))
         seen, started = [*seen, *rewards], np.zeros(2, np.bool_)
     lanes.close()
     worth = [points for points in seen if points]

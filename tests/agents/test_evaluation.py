@@ -97,3 +97,32 @@ def test_laps_are_counted_where_the_environment_tells_of_them() -> None:
     kwargs = {"observation": "none", "max_episode_steps": 30}
     assert evaluate(Coast(), "skidpad/CarRacing-v0", kwargs, episodes=3)["laps"] == 0
     assert "laps" not in evaluate(Upright(), "skidpad/CartPole-v1", episodes=1)
+
+
+class East:
+    """Goes right, whatever it sees."""
+
+    def transform(self, observations: dict[str, np.ndarray]) -> np.ndarray:
+        return observations["tokens"]
+
+    def act(self, observations: np.ndarray, deterministic: bool = False) -> np.ndarray:
+        return np.ones(len(observations), np.int64)
+
+
+@pytest.mark.parametrize("lanes", [1, 7])
+def test_success_is_counted_where_the_environment_tells_of_it(lanes: int) -> None:
+    """Against a count by hand, of episodes that begin left of the east exit."""
+    kwargs = {"loops": 1.0, "max_episode_steps": 12}
+    succeeded = 0
+    for seed in range(60):
+        env = gym.make_vec("skidpad/InstructionMaze-v0", 1, vectorization_mode="vector_entry_point", **kwargs)
+        env.reset(seed=[10_000 + seed])
+        done = False
+        while not done:
+            *_, terminated, truncated, infos = env.step(np.ones(1, np.int64))
+            done = bool(terminated[0] or truncated[0])
+        succeeded += int(infos["final_info"]["success"][0])
+    assert succeeded > 0
+    result = evaluate(East(), "skidpad/InstructionMaze-v0", kwargs, episodes=60, lanes=lanes)
+    assert result["success"] == succeeded / 60
+    assert "success" not in evaluate(Upright(), "skidpad/CartPole-v1", episodes=1)

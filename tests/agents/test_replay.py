@@ -68,7 +68,7 @@ def test_what_is_drawn_is_what_was_played(stack: int, n_step: int, compress: boo
     played = [game.step() for _ in range(40)]
     for step in played:
         replay.add(step)
-    batch, last = replay.sample(400, np.random.default_rng(1)), played[-1]
+    batch = replay.sample(400, np.random.default_rng(1))
     cases = {"whole": 0, "terminated": 0, "short": 0}
     for k in range(400):
         frame = batch.observations[k] if stack == 1 else batch.observations[k, -1]
@@ -77,14 +77,7 @@ def test_what_is_drawn_is_what_was_played(stack: int, n_step: int, compress: boo
         assert t >= 40 - 60 // LANES - 1, "the latest only"
         np.testing.assert_array_equal(batch.observations[k], played[t].observations[lane])
         assert batch.actions[k] == played[t].actions[lane]
-        total, discount, m = 0.0, 1.0, 0
-        while True:
-            step = played[t + m]
-            total, discount, m = total + discount * step.rewards[lane], discount * 0.5, m + 1
-            ended = step.terminated[lane] or step.truncated[lane]
-            known = t + m < 39 or (t + m == 39 and (last.terminated | last.truncated)[lane])  # what follows
-            if ended or m == n_step or not known:
-                break
+        total, discount, step, m = followed(played, t, lane, n_step)
         assert batch.rewards[k] == pytest.approx(total)
         if step.terminated[lane]:
             assert batch.discounts[k] == 0
@@ -94,6 +87,60 @@ def test_what_is_drawn_is_what_was_played(stack: int, n_step: int, compress: boo
             np.testing.assert_array_equal(batch.next_observations[k], step.next_observations[lane])
             cases["whole" if m == n_step else "short"] += 1
     assert cases["whole"] and cases["terminated"] and (n_step == 1 or cases["short"])
+
+
+def followed(played: list[Transitions], t: int, lane: int, n_step: int) -> tuple[float, float, Transitions, int]:
+    """R for gamma = 0.5, gamma^m, the last of the m steps, and m."""
+    total, discount, m, last = 0.0, 1.0, 0, played[-1]
+    while True:
+        step = played[t + m]
+        total, discount, m = total + discount * step.rewards[lane], discount * 0.5, m + 1
+        ended = step.terminated[lane] or step.truncated[lane]
+        known = t + m < 39 or (t + m == 39 and (last.terminated | last.truncated)[lane])  # what follows
+        if ended or m == n_step or not known:
+            return total, discount, step, m
+
+
+@pytest.mark.parametrize("capacity", [60, 300])
+@pytest.mark.parametrize(("stack", "n_step", "burn_in"), [(1, 1, 0), (1, 3, 4), (4, 2, 3)])
+def test_sequences_are_what_was_played_in_order(stack: int, n_step: int, burn_in: int, capacity: int) -> None:
+    """What is learnt from has its past before it, as far as it is asked for or there, and what followed after it."""
+    game, replay = Game(stack), make(capacity, stack=stack, n_step=n_step, discount=0.5)
+    played = [game.step() for _ in range(40)]
+    for step in played:
+        replay.add(step)
+    batch = replay.sample_sequences(100, 5, burn_in, np.random.default_rng(1))
+    assert batch.observations.shape == (len(batch.observations), 100, *space(stack).shape)
+    flat = batch.observations.reshape(-1, *space(stack).shape)
+    lengths = []
+    for k, here in enumerate(batch.here):
+        newest = flat[here] if stack == 1 else flat[here, -1]
+        lane, clock = int(newest[0, 0]), int(newest[0, 1])
+        t = next(t for t, step in enumerate(played) if step.rewards[lane] == clock)
+        assert batch.actions[k] == played[t].actions[lane]
+        total, discount, step, _ = followed(played, t, lane, n_step)
+        assert batch.rewards[k] == pytest.approx(total)
+        assert batch.discounts[k] == (0 if step.terminated[lane] else pytest.approx(discount))
+        if not step.terminated[lane]:
+            np.testing.assert_array_equal(flat[batch.there[k]], step.next_observations[lane])
+        time, column = divmod(int(here), 100)
+        for back in range(time + 1):
+            np.testing.assert_array_equal(batch.observations[time - back, column], played[t - back].observations[lane])
+        forgets = capacity < 40 * LANES  # what was before may have been written over
+        assert time >= burn_in or played[t - time].starts[lane] or forgets
+        lengths.append(time)
+    assert max(lengths) == 4 + burn_in or (forgets and max(lengths) < 4 + burn_in)
+
+
+def test_sequences_learn_from_all_steps_nearly_alike() -> None:
+    """Most seldom are episodes of a single step, of which a sequence of four has a quarter."""
+    game, replay = Game(seed=1), make(120)
+    for _ in range(60):
+        replay.add(game.step())
+    batches = [replay.sample_sequences(500, 4, 0, np.random.default_rng(seed)) for seed in range(10)]
+    _, counts = np.unique(np.concatenate([batch.rows for batch in batches]), return_counts=True)
+    assert len(counts) == len(np.unique(replay.sample(20_000, np.random.default_rng(0)).rows))
+    assert counts.min() > 0.2 * np.median(counts)
 
 
 def test_draws_are_even_over_all_complete_steps() -> None:

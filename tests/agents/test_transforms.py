@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from agents.evaluation import Player, evaluate
 from agents.rollout import RepeatLanes, Rollout, make_lanes
 from agents.transforms import FrameStack, Transforms, action_repeat, flattener
+from supervised.flattened import Flattened
 from supervised.training.errors import UserError
 
 SPACES = [
@@ -39,6 +40,7 @@ def test_equals_gymnasium_flatten(space: gym.Space) -> None:
     assert result.dtype == np.float32
     assert np.array_equal(result, expected)
     assert all(flat_space.contains(row) for row in result)
+    assert isinstance(flat_space, Flattened) and flat_space.parts is space
 
 
 def test_boxes_pass_untouched() -> None:
@@ -183,9 +185,9 @@ def test_stacks_in_evaluation() -> None:
 
 def test_a_player_fills_the_stack_of_each_new_episode() -> None:
     player = Player(Watching())
-    player.act(np.array([[0.0, 0], [0, 0]]), np.array([True, True]))
-    player.act(np.array([[0.0, 1], [1, 0]]), np.array([False, True]))
-    player.act(np.array([[0.0, 2], [1, 1]]), np.array([False, False]))
+    player.act(np.array([[0.0, 0], [0, 0]]), np.array([True, True]), np.zeros(2))
+    player.act(np.array([[0.0, 1], [1, 0]]), np.array([False, True]), np.zeros(2))
+    player.act(np.array([[0.0, 2], [1, 1]]), np.array([False, False]), np.zeros(2))
 
 
 def test_repeated_actions_sum_rewards_to_the_end_of_the_episode() -> None:

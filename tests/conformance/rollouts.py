@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 import envs  # noqa: F401  (registers the ids)
-from envs.batched import Array, BatchedEnv
+from envs.batched import Array, BatchedEnv, rows_of
 from envs.single import SingleEnv
 
 # Keywords that change spaces or dynamics, as ids of their own.
@@ -20,6 +20,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "Atari-Breakout-small-v0": (
         "skidpad/Atari-Breakout-v0",
         {"stack": 1, "frame_skip": 2, "crop": "book", "full_action_space": True, "noop_max": 3},
+    ),
+    "InstructionMaze-large-v0": (
+        "skidpad/InstructionMaze-v0",
+        {"size": (11, 13), "loops": 0.0, "split": "train", "progress_reward": 0.1},
     ),
     "Maze-planes-v0": ("skidpad/Maze-v0", {"observation": "planes", "carrots": 2, "traps": 2, "loops": 0.2}),
 }
@@ -89,17 +93,24 @@ def make_plan(space: gym.Space[Any], steps: int = STEPS, lanes: int = LANES) -> 
     return np.stack(columns, axis=1)
 
 
+def plain(observation: Any, axes: int = 1) -> Array:
+    """One array of a batch of observations, or with no ``axes`` kept of a single one: parts of Dicts side by side."""
+    if not isinstance(observation, dict):
+        return np.array(observation)
+    return np.concatenate([part.reshape(*part.shape[:axes], -1) for part in observation.values()], axis=-1)
+
+
 def rollout(env: VectorEnv[Any, Any, Any], plan: Array, seed: int = 0, first: Array | None = None) -> Trace:
     """Follow a plan from ``reset(seed)``, or from where the environment stands, which is ``first``."""
-    observation = env.reset(seed=seed)[0] if first is None else first
+    observation = plain(env.reset(seed=seed)[0] if first is None else first)
     rows: list[tuple[Array, ...]] = []
-    observations = [np.array(observation)]
+    observations = [observation]
     for actions in plan:
-        observation, rewards, terminated, truncated, infos = env.step(actions)
-        final = np.zeros_like(observation)
+        raw, rewards, terminated, truncated, infos = env.step(actions)
+        observations.append(plain(raw))
+        final = np.zeros_like(observations[-1])
         for lane in np.flatnonzero(infos.get("_final_obs", ())):
-            final[lane] = infos["final_obs"][lane]
-        observations.append(np.array(observation))
+            final[lane] = plain(rows_of(infos["final_obs"], lane), 0)
         rows.append((np.array(rewards), np.array(terminated), np.array(truncated), final))
     return Trace(np.stack(observations), *(np.stack(column) for column in zip(*rows, strict=True)))
 
@@ -129,8 +140,8 @@ def true_transitions(env: VectorEnv[Any, Any, Any], plan: Array) -> list[list[tu
             if ended[lane]:
                 assert rewards[lane] == 0 and not done[lane], "a step that resets is no step of an episode"
                 continue
-            reached = infos["final_obs"] if mode is AutoresetMode.SAME_STEP and done[lane] else following
-            columns = (observation, actions, rewards, terminated, truncated, reached)
+            reached = plain(infos["final_obs"] if mode is AutoresetMode.SAME_STEP and done[lane] else following)
+            columns = (plain(observation), actions, rewards, terminated, truncated, reached)
             streams[lane].append(tuple(column[lane] for column in columns))
         observation = following
         if mode is AutoresetMode.NEXT_STEP:

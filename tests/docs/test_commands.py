@@ -15,8 +15,8 @@ import pytest
 
 from agents import evaluate, train
 from agents.registry import CATALOGUE
+from supervised import detect, figures, generate, style, translate, words
 from supervised import evaluate as supervised_evaluate
-from supervised import figures, style
 from supervised import train as supervised_train
 from supervised.registry import CATALOGUE as MODELS
 from tools import make_dataset, play, plot, record, report
@@ -122,7 +122,8 @@ def shown(main: Callable[[list[str]], None], *arguments: str) -> str:
 def test_every_option_exists() -> None:
     helps = [shown(train.main, name) for name in CATALOGUE] + [shown(train.main)]
     helps += [shown(supervised_train.main, name) for name in MODELS]
-    helps += [shown(door) for door in (supervised_evaluate.main, figures.main, style.main)]
+    doors = (supervised_evaluate, detect, figures, generate, style, translate, words)
+    helps += [shown(door.main) for door in doors]
     helps += [
         shown(door)
         for door in (evaluate.main, plot.main, bench, report.main, record.main, make_dataset.main, play.main)

@@ -224,19 +224,19 @@ def test_what_does_not_fit_is_named(name: str, space: gym.spaces.Box, message: s
         backbones.build(name, space)
 
 
-@pytest.mark.parametrize("name", ["gru", "lstm"])
+@pytest.mark.parametrize("name", backbones.RECURRENT)
 @pytest.mark.parametrize("space", [gym.spaces.Box(-1, 1, (3,), np.float32), box(40, 40)], ids=["numbers", "pictures"])
 def test_a_sequence_at_once_is_step_after_step_and_begins_anew_with_an_episode(
     name: str, space: gym.spaces.Box
 ) -> None:
     torch.manual_seed(0)
-    backbone: Any = backbones.build(name, space, hidden=(8, 6))
+    backbone: Any = backbones.build(name, space, hidden=(8, 4))
     observations = torch.from_numpy(np.stack([[space.sample() for _ in range(2)] for _ in range(5)]))
     starts = torch.zeros(5, 2, dtype=torch.bool)
     starts[2, 1] = starts[4, 0] = True
     state = torch.randn(2, backbone.state_dim)
     features, after = backbone(observations, state, starts)
-    assert features.shape == (5, 2, 6) and backbone.feature_dim == 6
+    assert features.shape == (5, 2, 4) and backbone.feature_dim == 4
     for t in range(5):
         one, state = backbone(observations[t : t + 1], state, starts[t : t + 1])
         torch.testing.assert_close(one[0], features[t])

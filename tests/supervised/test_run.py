@@ -288,6 +288,15 @@ def test_notes_are_kept_once_and_leave_with_an_unused_run(tmp_path: Path, capsys
     Run.off().note("nothing")
 
 
+def test_an_unused_run_leaves_no_folder_that_it_made(tmp_path: Path) -> None:
+    run = create(tmp_path / "runs" / "data" / "run")
+    run.close()
+    other = create(tmp_path / "runs" / "other")
+    run.discard_unused()
+    assert not (tmp_path / "runs" / "data").exists() and (tmp_path / "runs" / "other").exists()
+    other.close()
+
+
 def test_a_config_that_is_not_json_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         create(tmp_path / "run", config={"env": object()})

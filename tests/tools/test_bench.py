@@ -15,6 +15,8 @@ def test_a_benchmark_with_its_budget_cut(name: str, tmp_path: Path, run_module: 
         pytest.importorskip("envpool", reason="a peer of the bench extra")
     if name in ("dqn-cart-pole", "policy-cart-pole", "sac-pendulum", "throughput", "car-racing-return"):
         pytest.importorskip("stable_baselines3", reason="a peer of the bench extra")
+    if name == "language":
+        pytest.importorskip("gensim", reason="a peer of the bench extra")
     if name == "mcts":
         pytest.importorskip("pyspiel", reason="a peer of the bench extra")
     if name == "throughput":

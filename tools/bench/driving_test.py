@@ -54,7 +54,7 @@ MEASURES = (
 METRICS: dict[str, Callable[[Any], float | None]] = {name: operator.itemgetter(name) for name in MEASURES}
 
 Array = NDArray[Any]
-Act = Callable[[Any, Array], Array]  # (observations, whether they begin episodes) -> actions
+Act = Callable[[Any, Array, Array], Array]  # (observations, whether they begin episodes, rewards) -> actions
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def make_actor(policy: Policy | None, cars: VectorEnv[Any, Any, Any], block: int
     from agents.imitation.experts import Expert
 
     expert = Expert(cars, "continuous" if cars.single_action_space.shape == (3,) else "book")
-    return lambda observations, started: expert.act()
+    return lambda observations, started, rewards: expert.act()
 
 
 def make_cars(policy: Policy | None, kwargs: dict[str, Any], lanes: int) -> VectorEnv[Any, Any, Any]:
@@ -174,16 +174,16 @@ def drive(policy: Policy | None, kwargs: dict[str, Any], seeds: list[int], takeo
     act, rescue = make_actor(policy, cars), make_actor(None, cars) if takeover else None
     observations, _ = cars.reset(seed=seeds)  # type: ignore[arg-type]
     started, going = np.ones((2, len(seeds)), np.bool_)
-    returns, turned = np.zeros((2, len(seeds)))
+    returns, turned, rewards = np.zeros((3, len(seeds)))
     steps, off_road, interventions = np.zeros((3, len(seeds)), np.int64)
     until = np.zeros(len(seeds))  # s: when the expert gives the wheel back
     front, clock = _front(fields), fields["time"].copy()
     lap = np.zeros(len(seeds), np.bool_)
     while going.any():
-        actions = act(observations, started)
+        actions = act(observations, started, rewards)
         lost = ~fields["grip"].any(axis=1)
         if rescue is not None:
-            saved = rescue(observations, started)
+            saved = rescue(observations, started, rewards)
             new = lost & going & (fields["time"] >= until)
             interventions += new
             until[new] = fields["time"][new] + TAKEOVER
@@ -222,11 +222,12 @@ def latencies(policy: Policy | None, kwargs: dict[str, Any], seed: int) -> dict[
     cars = make_cars(policy, kwargs, 1)
     observations, _ = cars.reset(seed=[seed])  # type: ignore[arg-type]
     act, started, seconds = make_actor(policy, cars, block=1), np.ones(1, np.bool_), []
+    rewards = np.zeros(1)
     for _ in range(DECISIONS):
         start = time.perf_counter()
-        actions = act(observations, started)
+        actions = act(observations, started, rewards)
         seconds.append(time.perf_counter() - start)
-        observations, _, terminated, truncated, _ = cars.step(actions)
+        observations, rewards, terminated, truncated, _ = cars.step(actions)
         started = terminated | truncated
         if started.any():
             observations, _ = cars.reset(options={"reset_mask": started})

@@ -11,6 +11,7 @@ STYLE = "supervised/vision/style_transfer.py"
 DETECTION = "supervised/vision/detection"
 EXTRACT, TUNE = f"{TRAIN} mobilenet_v2 --preset extract", f"{TRAIN} mobilenet_v2 --preset fine-tune"
 YOLO = f"{TRAIN} tiny-yolo"
+DETECT = "python -m supervised.detect"
 NETWORKS = "supervised/vision/networks"
 
 
@@ -165,8 +166,8 @@ ITEMS: Sections[Item] = {
         Item(
             "figure",
             "boxes on a photograph, one of them wrong",
-            (YOLO, f"{DETECTION}/darknet_weights.py"),
-            "on scenes of MNIST and CarRacing; the published network's files are read",
+            (DETECT, YOLO),
+            "with the published network's files; scenes of MNIST and CarRacing with one of ours",
             book="one vehicle taken for a person, all else right",
         ),
         Item("figure", "a sliding window, and a pyramid of images", f"{DETECTION}/sliding_window.py:sliding_window"),
@@ -212,15 +213,15 @@ ITEMS: Sections[Item] = {
         Item("steps", "non-maximum suppression", f"{DETECTION}/boxes.py:nms", "within each class"),
     ],
     "A code example of YOLOv3 with OpenCV": [
-        Item("listing", "imports", f"{DETECTION}/darknet.py"),
+        Item("listing", "imports", "supervised/detect.py"),
         Item(
             "listing",
             "fetching structure, weights, classes and a photograph",
-            f"{DETECTION}/darknet_cfg.py",
-            "files of one's own",
+            DETECT,
+            "files of one's own: `--cfg`, `--weights`, `--names`",
         ),
         Item("listing", "making the network", f"{DETECTION}/darknet.py:read_cfg"),
-        Item("listing", "passing the photograph", f"{DETECTION}/darknet.py:Darknet.forward"),
+        Item("listing", "passing the photograph", "supervised/detect.py:detect"),
         Item(
             "listing",
             "boxes, classes and confidences",
@@ -228,7 +229,7 @@ ITEMS: Sections[Item] = {
             "times the class's chance (E-12)",
         ),
         Item("listing", "non-maximum suppression", f"{DETECTION}/detector.py:best"),
-        Item("listing", "drawing the boxes", f"{DETECTION}/judging.py"),
+        Item("listing", "drawing the boxes", (DETECT, f"{DETECTION}/judging.py:draw_boxes")),
     ],
     "Semantic segmentation": [
         Item(

@@ -8,7 +8,7 @@ from supervised.scratch import recurrent
 from supervised.speech import features
 from supervised.speech.ctc import said
 from tools import results
-from tools.book.rows import NOT_MEASURED, PROSE, Equation, Item, Reader, Sections, evaluated, picture
+from tools.book.rows import NOT_MEASURED, PROSE, Equation, Item, Reader, Sections, both, evaluated, picture
 
 PART = "language and speech"
 MEMORY = "python -m agents.train ppo --preset memory"
@@ -30,6 +30,15 @@ SPEECH = "supervised/speech"
 HEARING = "python -m supervised.figures hearing"
 NGRAMS = "supervised/language/ngrams.py"
 CHARACTERS, CHARACTER_LM = "supervised/language/characters.py", "python -m supervised.train char-lm --preset book"
+NEURAL_LM, WORD2VEC = "supervised/language/neural_lm.py", "supervised/language/word2vec.py"
+VECTORS = "supervised/language/word_vectors.py"
+SEQ2SEQ = "python -m supervised.train seq2seq"
+RECURRENT_MODELS = "supervised/language/recurrent.py"
+
+
+def answered(preset: str, what: str) -> Reader:
+    """Of a preset of sequence to sequence models, the share of unseen inputs that it answers right."""
+    return evaluated(f"supervised-seq2seq-{preset}", "exact", ".2%", what)
 
 
 def phrase() -> str:
@@ -88,7 +97,12 @@ ITEMS: Sections[Item] = {
     "Recurrent neural networks": [
         Item("figure", "a recurrent network, folded and unfolded", f"{RECURRENT}:RNN"),
         Item("figure", "recurrent networks on top of each other", f"{RECURRENT}:RNN"),
-        *to_come(("figure", "one or many in, one or many out")),
+        Item(
+            "figure",
+            "one or many in, one or many out",
+            [f"python -m supervised.train {name}" for name in ("cnn", "captioning", "sentiment", "seq2seq", "char-lm")],
+            "[all five run](../sequences.md)",
+        ),
     ],
     "RNN implementation and training": [
         Item("example", "counting the ones in a sequence", COUNTING, counted, book="3"),
@@ -145,14 +159,49 @@ ITEMS: Sections[Item] = {
         ),
         Item("example", "5-grams of 100 words", PROSE, lambda: f"{100**5:,}", book="10,000,000,000"),
     ],
-    "Neural language models": to_come(
-        ("figure", "words, one-hot, as vectors of four numbers"),
-        ("figure", "a network that tells the next word"),
-        ("steps", "continuous bags of words, and skip-grams"),
-        ("figure", "both kinds of networks"),
-        ("figure", "words in a plane, related ones near", "related words are near"),
-        ("figure", "differences between words that mean the same", "woman - man = queen - king"),
-    ),
+    "Neural language models": [
+        Item("figure", "words, one-hot, as vectors of four numbers", f"{NEURAL_LM}:NeuralLM"),
+        Item(
+            "figure",
+            "a network that tells the next word",
+            ("python -m supervised.train neural-lm", f"{NEURAL_LM}:NeuralLM"),
+            both(
+                evaluated("supervised-neural-lm-default", "perplexity", ".1f", "perplexity"),
+                evaluated("supervised-ngrams-default", "perplexity", ".1f", "of trigrams"),
+                evaluated("supervised-neural-lm-default", "with_trigrams", ".1f", "of both together"),
+            ),
+        ),
+        Item("steps", "continuous bags of words, and skip-grams", f"{WORD2VEC}:examples"),
+        Item(
+            "figure",
+            "both kinds of networks",
+            ("python -m supervised.train word2vec", "python -m supervised.train word2vec --preset cbow"),
+            both(
+                evaluated("supervised-word2vec-default", "loss", ".3f", "loss of skip-gram"),
+                evaluated("supervised-word2vec-default", "baseline", ".3f", "without looking at what is near"),
+                evaluated("supervised-word2vec-cbow", "loss", ".3f", "CBOW"),
+                evaluated("supervised-word2vec-cbow", "baseline", ".3f", "without looking"),
+            ),
+        ),
+        Item(
+            "figure",
+            "words in a plane, related ones near",
+            "supervised/language/related.py:draw",
+            both(picture("words"), evaluated("supervised-word2vec-cbow", "related", ".0%", "pairs near, by CBOW:")),
+            book="related words are near",
+        ),
+        Item(
+            "figure",
+            "differences between words that mean the same",
+            ("python -m supervised.words RUN analogy man woman king", "supervised/language/related.py:draw"),
+            both(
+                picture("analogies"),
+                "the novel has hardly a queen",
+                evaluated("supervised-word2vec-subwords", "analogies", ".0%", "answered right, by subwords:"),
+            ),
+            book="woman - man = queen - king",
+        ),
+    ],
     "Character-based models for generating new text": [
         Item(
             "steps",
@@ -186,11 +235,27 @@ ITEMS: Sections[Item] = {
             )
         ),
     ],
-    "Sequence to sequence learning": to_come(
-        ("figure", "encoder and decoder"),
-        ("claim", "a sequence reversed is learnt better"),
-        ("figure", "attention"),
-    ),
+    "Sequence to sequence learning": [
+        Item(
+            "figure",
+            "encoder and decoder",
+            (f"{SEQ2SEQ} --preset book", f"{RECURRENT_MODELS}:Encoder", f"{RECURRENT_MODELS}:Decoder"),
+            answered("book", "number words without attention, unseen ones right:"),
+        ),
+        Item(
+            "claim",
+            "a sequence reversed is learnt better",
+            (f"{SEQ2SEQ} --preset book", f"{SEQ2SEQ} --preset book-forward"),
+            both(answered("book", "reversed"), answered("book-forward", "as it is")),
+            book="better",
+        ),
+        Item(
+            "figure",
+            "attention",
+            (SEQ2SEQ, f"{RECURRENT_MODELS}:Decoder"),
+            both(picture("attention"), answered("default", "number words with attention, unseen ones right:")),
+        ),
+    ],
     "Speech recognition": [
         Item("figure", "from sound to words", ("python -m supervised.train ctc", f"{SPEECH}/recognizer.py:Decoder")),
         Item("figure", "a recording of two words", HEARING, picture("hearing"), book="about 50,000 samples"),
@@ -199,9 +264,7 @@ ITEMS: Sections[Item] = {
             "claim",
             "mixtures of Gaussians and hidden Markov models",
             ("python -m supervised.train gmm-hmm", "python -m supervised.train hybrid-hmm"),
-            evaluated(
-                "supervised-gmm-hmm-default", "digit_error_rate", ".1%", "digits wrong:"
-            ),
+            evaluated("supervised-gmm-hmm-default", "digit_error_rate", ".1%", "digits wrong:"),
         ),
         Item("example", "CTC: what a path of labels and blanks says", f"{SPEECH}/ctc.py:said", path, book="aab"),
         Item("figure", "a lattice of words", f"{SPEECH}/decoding.py:lattice", "lattice.png of every evaluation"),
@@ -251,10 +314,24 @@ EQUATIONS: Sections[Equation] = {
         Equation("of a text by single words", NGRAMS, "", "P(w_1 ... w_m)"),
         Equation("of a text by trigrams", NGRAMS, "", "P(w_1 ... w_m)"),
     ],
-    "Sequence to sequence learning": formulas("the chance of an output sequence, a product", "the same, written out"),
-    "Sequence to sequence with attention": formulas(
-        "the decoder's state", "the context, a weighted sum", "its weights, a softmax", "the score of a place"
-    ),
+    "Neural probabilistic language model": [
+        Equation("the hidden layer", NEURAL_LM, "NeuralLM.forward", "torch.tanh(self.hidden"),
+        Equation("the chances of all words, a softmax", NEURAL_LM, "NeuralLM.forward", "self.output(self.dropout(z))"),
+    ],
+    "Visualizing word embedding vectors": [
+        Equation("woman - man is about aunt - uncle", VECTORS, "WordVectors.analogy", "self.direction(b) -"),
+        Equation("woman - man is about queen - king", VECTORS, "WordVectors.analogy", "self.direction(b) -"),
+    ],
+    "Sequence to sequence learning": [
+        Equation("the chance of an output sequence, a product", RECURRENT_MODELS, "Decoder.loss", "-log P(y_t | v,"),
+        Equation("the same, written out", "supervised/language/seq2seq.py", "", "P(y_1 | v) P(y_2 | v, y_1)"),
+    ],
+    "Sequence to sequence with attention": [
+        Equation("the decoder's state", RECURRENT_MODELS, "Decoder.forward", "s_t = f(s_{t-1}, y_{t-1}, c_t)"),
+        Equation("the context, a weighted sum", RECURRENT_MODELS, "Decoder._look", "c_t = sum_i"),
+        Equation("its weights, a softmax", RECURRENT_MODELS, "Decoder._look", "alpha_{t,i} ="),
+        Equation("the score of a place", RECURRENT_MODELS, "Decoder.forward", "e_{t,k} = a(s_{t-1}, h_k)"),
+    ],
     "Speech recognition pipeline": [
         Equation("the likeliest words", f"{SPEECH}/decoding.py", "", "argmax over words"),
         Equation("their chance by Bayes (E-11)", f"{SPEECH}/decoding.py", "", "is proportional to"),

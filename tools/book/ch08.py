@@ -329,6 +329,6 @@ EQUATIONS: Sections[Equation] = {
         Equation("of Q-learning", FUNCTION, "_q_learning", "grad q(s, a, w)"),
     ],
     "Fixed target Q-network": [
-        Equation("the target by the fixed weights", DQN, "Learner.update", "agent.outputs(self.target"),
+        Equation("the target by the fixed weights", DQN, "Learner._transitions", "agent.outputs(self.target"),
     ],
 }

@@ -16,6 +16,8 @@ from supervised.training.errors import UserError, require, suggest
 from supervised.vision.detection.darknet_cfg import Section, parse
 
 EPSILON = 1e-6  # added to variances
+MOST = 2**14  # of filters, pixels a side and the like; published networks have a tenth at most
+MOST_WEIGHTS = 2**27  # of a layer, half a gigabyte
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "linear": nn.Identity,
     "leaky": lambda: nn.LeakyReLU(0.1),
@@ -98,7 +100,7 @@ class Darknet(nn.Module):
         net, *layers = sections
         self.height, self.width, self.channels = net.get("height"), net.get("width"), net.get("channels", 3)
         for name in ("height", "width", "channels"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
+            _positive(net, name, 3 if name == "channels" else None)
         self.layers = nn.ModuleList()
         channels: list[int] = []  # of what each layer gives
         strides: list[int] = []  # and how many pixels of the image one of its pixels stands for
@@ -112,6 +114,9 @@ class Darknet(nn.Module):
         self.needed = {place for one in self.layers for place in _sources(one)}
         if not self.heads:
             raise UserError(f"{net.source} has no [yolo] layer: it detects nothing")
+        self.classes = self.heads[0].classes
+        told = [one.classes for one in self.heads]
+        require(len(set(told)) == 1, "classes", told, f"all [yolo] layers of {net.source} must have the same")
 
     @property
     def heads(self) -> list[Head]:
@@ -152,7 +157,16 @@ def read_cfg(path: Path) -> Darknet:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise UserError(f"cannot read {path}: {reason}; give a .cfg file of Darknet") from error
-    return Darknet(parse(text, str(path)))
+    sections = parse(text, str(path))
+    with torch.device("meta"):  # shapes alone, without numbers
+        trial = Darknet(sections)
+        images = torch.zeros(1, trial.channels, trial.height, trial.width)
+        try:
+            trial.eval()(images)
+        except RuntimeError as error:
+            what = str(error).splitlines()[0]
+            raise UserError(f"{path}: its layers do not fit together: {what}; give a .cfg file of Darknet") from error
+    return Darknet(sections)
 
 
 def _sources(layer: nn.Module) -> Sequence[int]:
@@ -185,7 +199,10 @@ def _layer(
     if section.kind == "maxpool":
         step = _positive(section, "stride", 1)
         size = _positive(section, "size", step)
-        return MaxPool(size, step, section.get("padding", size - 1)), inputs, stride * step
+        padding = section.get("padding", size - 1)
+        if not 0 <= padding <= size:
+            raise section.error(f"padding={padding}: use 0 to size={size}")
+        return MaxPool(size, step, padding), inputs, stride * step
     if section.kind == "upsample":
         factor = _positive(section, "stride", 2)
         if stride % factor:
@@ -207,8 +224,8 @@ def _layer(
 
 def _positive(section: Section, name: str, default: int | None = None) -> int:
     value = section.get(name, default)
-    if value < 1:
-        raise section.error(f"{name}={value}: use at least 1")
+    if not 1 <= value <= MOST:
+        raise section.error(f"{name}={value}: use 1 to {MOST:,}")
     return value
 
 
@@ -223,6 +240,11 @@ def _convolution(section: Section, inputs: int, filters: int) -> nn.Module:
     """A convolution, batch normalization unless it is off, and the activation."""
     size, stride = (_positive(section, name, 1) for name in ("size", "stride"))
     padding = size // 2 if section.get("pad", 0) else section.get("padding", 0)
+    if not 0 <= padding <= size:
+        raise section.error(f"padding={padding}: use 0 to size={size}")
+    if (weights := inputs * filters * size**2) > MOST_WEIGHTS:
+        shape = f"{filters} filters of {inputs} x {size} x {size}"
+        raise section.error(f"{shape} are {weights:,} weights: use at most {MOST_WEIGHTS:,}")
     normalized = bool(section.get("batch_normalize", 0))
     parts: list[nn.Module] = [nn.Conv2d(inputs, filters, size, stride, padding, bias=not normalized)]
     if normalized:

@@ -199,10 +199,17 @@ def train(config: TwoStageConfig, run: Run | None = None) -> TwoStage:
     return train_detector(config, run, make)
 
 
+def restored(config: TwoStageConfig, state: Mapping[str, Any], scenes: Scenes[Boxed]) -> TwoStage:
+    """A trained detector of a checkpoint's state, for scenes like those that it has learnt from."""
+    detector = TwoStage(config, scenes.classes, torch.ones(config.anchors, 2))
+    detector.load_state_dict(state["detector"])
+    return detector.eval()
+
+
 def judge(config: TwoStageConfig, state: Mapping[str, Any], name: str) -> Judgement:
     """See `Model`."""
     scenes = load(name)
-    return judgement(TwoStage(config, scenes.classes, torch.ones(config.anchors, 2)), state, scenes, name)
+    return judgement(restored(config, state, scenes), scenes, name)
 
 
 PRESETS = {
@@ -214,5 +221,6 @@ ALGORITHMS = {
         *(TwoStageConfig, PRESETS, train, TwoStage, "epochs", lambda config: config.epochs),
         measures=MEASURES,
         judge=judge,
+        detector=restored,
     )
 }

@@ -176,10 +176,17 @@ def train(config: YOLOConfig, run: Run | None = None) -> TinyYOLO:
     return train_detector(config, run, make)
 
 
+def restored(config: YOLOConfig, state: Mapping[str, Any], scenes: Scenes[Boxed]) -> TinyYOLO:
+    """A trained detector of a checkpoint's state, for scenes like those that it has learnt from."""
+    detector = TinyYOLO(config, scenes.test.images.shape[1:3], scenes.classes)
+    detector.load_state_dict(state["detector"])
+    return detector.eval()
+
+
 def judge(config: YOLOConfig, state: Mapping[str, Any], name: str) -> Judgement:
     """See `Model`."""
     scenes = load(name)
-    return judgement(TinyYOLO(config, scenes.test.images.shape[1:3], scenes.classes), state, scenes, name)
+    return judgement(restored(config, state, scenes), scenes, name)
 
 
 PRESETS = {
@@ -192,5 +199,6 @@ ALGORITHMS = {
         *(YOLOConfig, PRESETS, train, TinyYOLO, "epochs", lambda config: config.epochs),
         measures=MEASURES,
         judge=judge,
+        detector=restored,
     )
 }

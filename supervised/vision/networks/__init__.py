@@ -1,7 +1,7 @@
 """Architectures by name. Where torchvision has one, the names and shapes of its weights are torchvision's.
 
 A network takes images ``(batch, channels, height, width)`` and gives logits ``(batch, classes)`` by a layer over
-``feature_dim`` features. Of images below `SMALL` pixels a side its first layers do not shrink them.
+``feature_dim`` features. Its first layers do not shrink images that are small, see `is_small`.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,9 @@ from torch.nn import functional as F
 from supervised.training.errors import UserError, suggest
 from supervised.vision.networks import densenet, googlenet, inception, mobilenet, preact_resnet, resnet, separable, vgg
 
-SMALL = 65
+SMALL = 65  # pixels a side below which images are small
+#: the same of networks that would shrink images of more to nothing
+SMALL_OF = {"inception_v3": 75, "inception_v4": 67, "inception_resnet_v2": 75}
 
 #: name -> network(channels, classes, small)
 NETWORKS: dict[str, Callable[[int, int, bool], nn.Module]] = {
@@ -57,6 +59,11 @@ def auxiliary_loss(network: nn.Module, labels: Tensor) -> Tensor:
     return weight * torch.stack(losses).sum() if losses else torch.zeros((), device=labels.device)
 
 
+def is_small(name: str, side: int) -> bool:
+    """Whether images of so many pixels a side are small for a network: its first layers leave their size as it is."""
+    return side < SMALL_OF.get(name, SMALL)
+
+
 def build(name: str, channels: int, classes: int, side: int) -> nn.Module:
     """A network for images of ``channels`` colours and at least ``side`` pixels a side.
 
@@ -65,7 +72,7 @@ def build(name: str, channels: int, classes: int, side: int) -> nn.Module:
     """
     if name not in NETWORKS:
         raise UserError(f"unknown network {name!r}{suggest(name, NETWORKS)}")
-    small = side < SMALL
+    small = is_small(name, side)
     try:
         with torch.device("meta"):  # shapes alone, without numbers
             NETWORKS[name](channels, classes, small).eval()(torch.zeros(1, channels, side, side))

@@ -18,7 +18,8 @@ class VGG(nn.Module):
     Args:
         stages: convolutions of each stage.
         normalized: batch normalization after each.
-        small: images of a few dozen pixels: a single layer after the last pooling instead of three large ones.
+        small: images of a few dozen pixels: a single layer after the last pooling instead of three large ones, and
+            a last pooling that leaves the only pixel which the four before leave of images below 32.
     """
 
     def __init__(self, stages: tuple[int, ...], normalized: bool, channels: int, classes: int, small: bool) -> None:
@@ -30,6 +31,7 @@ class VGG(nn.Module):
                 layers += [nn.Conv2d(channels, width, 3, padding=1), *normal, nn.ReLU(inplace=True)]
                 channels = width
             layers.append(nn.MaxPool2d(2))
+        layers[-1] = nn.MaxPool2d(2, ceil_mode=small)
         self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(1 if small else 7)
         large = [nn.Linear(512 * 7 * 7, 4096), nn.ReLU(inplace=True), nn.Dropout(0.5)]

@@ -46,19 +46,20 @@ def test_the_edge_is_drawn_out() -> None:
     assert set(np.diff(out[:, 0, :, 0].astype(int)).ravel()) <= {0, 10}
 
 
+@pytest.mark.parametrize("sharp", [False, True])
 @pytest.mark.parametrize("colours", [1, 3])
-def test_maps_are_those_of_scipy(colours: int) -> None:
+def test_maps_are_those_of_scipy(colours: int, sharp: bool) -> None:
     """Against `scipy.ndimage.affine_transform`, which counts rows first."""
     images = RNG.integers(256, size=(5, 12, 9, colours)).astype(np.uint8)
     maps = RNG.normal(0, 0.3, (5, 2, 3)) + [[1, 0, 1], [0, 1, -1]]
     out, tones = np.empty_like(images), np.tile(np.float32([1, 0]), (5, 1))
     for black, mode in ((False, "nearest"), (True, "grid-constant")):
-        _warp(images, maps.astype(np.float32), tones, black, out)
+        _warp(images, maps.astype(np.float32), tones, black, sharp, out)
         for image, m, mine in zip(images, maps, out, strict=True):
             matrix, offset = m[::-1, :2][:, ::-1], m[::-1, 2]
             for colour in range(colours):
                 plane = image[..., colour].astype(np.float64)
-                wanted = ndimage.affine_transform(plane, matrix, offset, order=1, mode=mode)
+                wanted = ndimage.affine_transform(plane, matrix, offset, order=0 if sharp else 1, mode=mode)
                 assert np.abs(mine[..., colour] - wanted).max() <= 0.51
 
 

@@ -132,7 +132,18 @@ def test_pictures_of_folders_and_archives(tmp_path: Path) -> None:
         images, labels, classes = read_pictures(path)
         assert classes == ("cats", "dogs") and labels.tolist() == [0, 1, 1] and images.shape == (3, 3, 4, 3)
         assert images[:, 0, 0].tolist() == [[0, 0, 255], [0, 255, 0], [255, 0, 0]]
-    assert read_pictures(tmp_path / "folder", (6, 8))[0].shape == (3, 6, 8, 3)
+    images, labels, classes = read_pictures(
+        archive(tmp_path / "parts.tar", {f"./train/{k}": v for k, v in files.items()}), "train"
+    )
+    assert classes == ("cats", "dogs") and labels.tolist() == [0, 1, 1]
+
+
+def test_a_gray_picture_of_16_bits_is_scaled() -> None:
+    ramp = np.linspace(0, 65_535, 8).astype(np.uint16)[None]
+    kept = io.BytesIO()
+    Image.fromarray(ramp).save(kept, "PNG")
+    found = decode(kept.getvalue(), "ramp.png")[0]
+    np.testing.assert_allclose(found, np.repeat(ramp[0, :, None] / 257, 3, 1), atol=1)
 
 
 def test_pictures_that_cannot_be(tmp_path: Path) -> None:
@@ -141,8 +152,13 @@ def test_pictures_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no pictures in folders of classes"):
         read_pictures(archive(tmp_path / "none.tar", {"a/notes.txt": b""}))
     files = {"a/1.png": picture((0, 0, 0)), "a/2.png": picture((0, 0, 0), (5, 5))}
-    with pytest.raises(UserError, match="2.png: pictures of 3 x 4 and 5 x 5 pixels; name a size"):
+    with pytest.raises(UserError, match="2.png: pictures of 3 x 4 and 5 x 5 pixels; bring them to one size"):
         read_pictures(archive(tmp_path / "sizes.tar", files))
     for content in (b"", b"no picture", picture((9, 9, 9), (40, 40))[:60]):
         with pytest.raises(CorruptFile, match="cannot read mine.png: "):
             decode(content, "mine.png")
+    huge = bytearray(picture((9, 9, 9), kind="BMP"))
+    for sides in ((20_000, 9_000), (60_000, 60_000)):  # of which Pillow warns, and which it refuses
+        huge[18:26] = struct.pack("<2i", *sides)
+        with pytest.raises(CorruptFile, match="cannot read huge.bmp: it tells of more pixels than pictures have"):
+            decode(bytes(huge), "huge.bmp")

@@ -196,7 +196,8 @@ def test_a_run_is_trained_and_judged_by_command(tmp_path: Path, capsys: pytest.C
         (["mlp", "--learning-rate", "0"], "learning_rate=0.0: use a positive number"),
         (["mlp", "--optimizer", "adm"], "unknown optimizer 'adm'; did you mean adam"),
         (["mlp", "--activations", "rely"], "unknown activation 'rely'; did you mean relu"),
-        (["mlp", "--data", "stripes", "--learning-rate", "1e30"], "loss=nan in epoch 1: training stopped"),
+        (["mlp", "--data", "stripes", "--learning-rate", "1e30"], "loss=nan in epoch 1: training stopped; try"),
+        (["resnet18", "--data", "tiny", "--batch-size", "1"], "batch_size=1: some batches of 100 rows would have one"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -219,8 +220,23 @@ def test_other_data_that_does_not_fit_is_named(
 ) -> None:
     train_door.main(["mlp", "--data", "stripes", "--epochs", "1", "--run-dir", str(tmp_path / "run"), "--quiet"])
     small = Split(np.zeros((100, 5, 5), np.uint8), np.arange(100) % 2)
-    monkeypatch.setitem(sets.SETS, "small", lambda: DataSet(small, small, ("a", "b")))
+    monkeypatch.setitem(sets.SETS, "small", lambda: DataSet(small, small, ("level", "upright")))
     assert "small does not fit what" in refused(evaluate_door.main, tmp_path / "run", "--data", "small")
+    strange = DataSet(small, small, ("c", "d", "e", "f"))
+    monkeypatch.setitem(sets.SETS, "strange", lambda: strange)
+    told = refused(evaluate_door.main, tmp_path / "run", "--data", "strange")
+    assert "data='strange': it has classes c, d, e ..., and what was learnt from, stripes, has" in told
+
+
+def test_other_data_is_judged_beside_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stripes: DataSet) -> None:
+    run = tmp_path / "run"
+    train_door.main(["mlp", "--data", "stripes", "--epochs", "1", "--run-dir", str(run), "--quiet"])
+    monkeypatch.setitem(sets.SETS, "more stripes", lambda: stripes)
+    evaluate_door.main([str(run)])
+    before = (run / "evaluation.json").read_bytes()
+    evaluate_door.main([str(run), "--data", "more stripes"])
+    assert (run / "evaluation.json").read_bytes() == before
+    assert json.loads((run / "evaluation-more-stripes.json").read_text())["protocol"].startswith("more stripes, ")
 
 
 def test_every_architecture_can_be_trained_by_name() -> None:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch.nn import functional as F
 from supervised.data import load
 from supervised.data.sources import is_here, locate
 from supervised.training.errors import CorruptFile, UserError
-from supervised.vision.networks import NETWORKS, SMALL, auxiliary_loss, build, head, headless
+from supervised.vision.networks import NETWORKS, SMALL_OF, auxiliary_loss, build, head, headless, is_small
 from supervised.vision.networks.densenet import DenseLayer
 from supervised.vision.networks.layers import Mixed
 from supervised.vision.networks.preact_resnet import Block
@@ -141,6 +142,13 @@ DIGESTS = {
     "densenet169": "03a0accd6e99d8d0",
     "densenet201": "ebf13d018b02ad9d",
 }
+#: layers of each stage, as the papers' tables have them
+RESNETS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+VGGS = {11: "64 M 128 M 256 256 M 512 512 M 512 512 M", 13: "64 64 M 128 128 M 256 256 M 512 512 M 512 512 M"}
+VGGS[16] = "64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M"
+VGGS[19] = "64 64 M 128 128 M 256 256 256 256 M 512 512 512 512 M 512 512 512 512 M"
+#: t, c, n, s of table 2 of Sandler et al. 2018
+MOBILENET = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
 CATS, CUPS = {281, 282, 285}, {504, 967, 968}  # tabby, tiger and Egyptian cat; coffee mug, espresso, cup
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])  # ImageNet's
 
@@ -174,6 +182,126 @@ def test_all_names_and_shapes_are_torchvisions(name: str, plain: Callable[[str],
     assert hashlib.sha256("\n".join(lines).encode()).hexdigest().startswith(DIGESTS[name])
 
 
+Shapes = dict[str, tuple[int, ...]]
+
+
+def layer_of(name: str, *shape: int) -> Shapes:
+    """What torchvision's files have of a layer with weights and biases."""
+    return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+
+
+def norm_of(name: str, width: int) -> Shapes:
+    """The same of a batch normalization."""
+    running = {f"{name}.{what}": (width,) for what in ("running_mean", "running_var")}
+    return {**layer_of(name, width), **running, f"{name}.num_batches_tracked": ()}
+
+
+def resnet_shapes(depth: int) -> Shapes:
+    """torchvision's `models.resnet`, told without our networks."""
+    found: Shapes = {"conv1.weight": (64, 3, 7, 7), **norm_of("bn1", 64)}
+    wide, before = (4 if depth >= 50 else 1), 64
+    for stage, blocks in enumerate(RESNETS[depth], 1):
+        width = 32 * 2**stage
+        for block in range(blocks):
+            name = f"layer{stage}.{block}"
+            if depth >= 50:
+                steps = [(width, before, 1, 1), (width, width, 3, 3), (4 * width, width, 1, 1)]
+            else:
+                steps = [(width, before, 3, 3), (width, width, 3, 3)]
+            for number, shape in enumerate(steps, 1):
+                found |= {f"{name}.conv{number}.weight": shape, **norm_of(f"{name}.bn{number}", shape[0])}
+            if block == 0 and before != wide * width:
+                found[f"{name}.downsample.0.weight"] = (wide * width, before, 1, 1)
+                found |= norm_of(f"{name}.downsample.1", wide * width)
+            before = wide * width
+    return {**found, **layer_of("fc", 1000, before)}
+
+
+def vgg_shapes(depth: int, normalized: bool) -> Shapes:
+    """torchvision's `models.vgg`: numbers count ReLU and pooling, too."""
+    found: Shapes = {}
+    number, before = 0, 3
+    for one in VGGS[depth].split():
+        if one == "M":
+            number += 1
+            continue
+        found |= layer_of(f"features.{number}", int(one), before, 3, 3)
+        if normalized:
+            found |= norm_of(f"features.{number + 1}", int(one))
+        number, before = number + (3 if normalized else 2), int(one)
+    for at, outputs, inputs in ((0, 4096, 512 * 7 * 7), (3, 4096, 4096), (6, 1000, 4096)):
+        found |= layer_of(f"classifier.{at}", outputs, inputs)
+    return found
+
+
+def mobilenet_shapes() -> Shapes:
+    """torchvision's `models.mobilenet_v2`."""
+    found: Shapes = {"features.0.0.weight": (32, 3, 3, 3), **norm_of("features.0.1", 32)}
+    number, before = 1, 32
+    for t, c, n, _ in MOBILENET:
+        for _ in range(n):
+            name, wide, at = f"features.{number}.conv", t * before, 0
+            if t > 1:
+                found |= {f"{name}.0.0.weight": (wide, before, 1, 1), **norm_of(f"{name}.0.1", wide)}
+                at = 1
+            found |= {f"{name}.{at}.0.weight": (wide, 1, 3, 3), **norm_of(f"{name}.{at}.1", wide)}
+            found |= {f"{name}.{at + 1}.weight": (c, wide, 1, 1), **norm_of(f"{name}.{at + 2}", c)}
+            number, before = number + 1, c
+    found |= {f"features.{number}.0.weight": (1280, before, 1, 1), **norm_of(f"features.{number}.1", 1280)}
+    return {**found, **layer_of("classifier.1", 1000, 1280)}
+
+
+TORCHVISIONS: dict[str, Callable[[], Shapes]] = {
+    "mobilenet_v2": mobilenet_shapes,
+    **{f"resnet{depth}": partial(resnet_shapes, depth) for depth in RESNETS},
+    **{f"vgg{depth}": partial(vgg_shapes, depth, False) for depth in VGGS},
+    **{f"vgg{depth}_bn": partial(vgg_shapes, depth, True) for depth in VGGS},
+}
+
+
+@pytest.mark.parametrize("name", list(TORCHVISIONS))
+def test_every_name_and_shape_is_torchvisions(name: str, plain: Callable[[str], nn.Module]) -> None:
+    assert {key: tuple(one.shape) for key, one in plain(name).state_dict().items()} == TORCHVISIONS[name]()
+
+
+SIZES = ((28, 28), (32, 32), (33, 47), (65, 65), (66, 210), (75, 75))
+FAMILIES = (
+    *("densenet121", "googlenet", "inception_v2", "inception_v3", "inception_v4", "inception_resnet_v2"),
+    *("mobilenet_v1", "mobilenet_v2", "preact_resnet18", "resnet18", "vgg11", "xception"),
+)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_images_of_all_sizes(name: str) -> None:
+    """From MNIST's on, in one colour, also where they are a few pixels larger than what counts as small."""
+    with torch.device("meta"):
+        made = {small: NETWORKS[name](1, 7, small).eval() for small in (False, True)}
+        for height, width in SIZES:
+            network = made[is_small(name, min(height, width))]
+            assert network(torch.zeros(1, 1, height, width)).shape == (1, 7), (height, width)
+
+
+@pytest.mark.parametrize(("name", "least"), list(SMALL_OF.items()))
+def test_as_few_images_as_may_be_are_small(name: str, least: int) -> None:
+    """What a network takes as it was published, it takes so."""
+    with torch.device("meta"):
+        network = NETWORKS[name](1, 7, False).eval()
+        assert network(torch.zeros(1, 1, least, least)).shape == (1, 7)
+        with pytest.raises(RuntimeError):
+            network(torch.zeros(1, 1, least - 1, least - 1))
+        assert build(name, 1, 7, least - 1).feature_dim == network.feature_dim
+
+
+def test_a_vgg_sees_all_of_mnist() -> None:
+    """28 pixels a side become one, and the logits are of it."""
+    network = build("vgg11", 1, 10, 28).eval()
+    images = torch.rand(2, 1, 28, 28)
+    with torch.inference_mode():
+        logits, maps = network(images), network.get_submodule("features")(images)
+    assert maps.shape == (2, 512, 1, 1) and logits.shape == (2, 10)
+    assert torch.isfinite(logits).all() and not torch.equal(logits[0], logits[1])
+
+
 def test_sizes_of_the_papers_networks_for_cifar() -> None:
     """Huang et al. 2017, table 2, millions; fewer with "C"."""
     sizes = {}
@@ -188,7 +316,7 @@ def test_every_network_has_a_head_over_its_features(name: str) -> None:
     """With shapes alone, for images of 32 and of 96 pixels a side."""
     for side in (32, 96):
         with torch.device("meta"):
-            network = NETWORKS[name](1, 7, side < SMALL).eval()
+            network = NETWORKS[name](1, 7, is_small(name, side)).eval()
             images = torch.zeros(2, 1, side, side)
             assert network(images).shape == (2, 7)
             assert headless(network) == network.feature_dim
@@ -341,6 +469,48 @@ def test_torchvisions_own_weights_tell_a_cat_from_a_cup() -> None:
         with torch.inference_mode():
             best = network(photograph(picture))[0].topk(3).indices.tolist()
         assert best[0] in wanted, best
+
+
+def mobilenet_by_hand(weights: dict[str, torch.Tensor], images: torch.Tensor) -> torch.Tensor:
+    """Logits by the paper's table 2, from the tensors of torchvision's file alone."""
+
+    def normalized(maps: torch.Tensor, convolution: str, norm: str, stride: int = 1, groups: int = 1) -> torch.Tensor:
+        filters = weights[f"{convolution}.weight"]
+        maps = F.conv2d(maps, filters, None, stride, filters.shape[-1] // 2, groups=groups)
+        mean, variance, scale, shift = (
+            weights[f"{norm}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        return F.batch_norm(maps, mean, variance, scale, shift, training=False, eps=1e-5)
+
+    maps = F.relu6(normalized(images, "features.0.0", "features.0.1", 2))
+    number = 1
+    for t, c, n, s in MOBILENET:
+        for repeat in range(n):
+            name, inputs, at = f"features.{number}.conv", maps, 0
+            if t > 1:
+                maps, at = F.relu6(normalized(maps, f"{name}.0.0", f"{name}.0.1")), 1
+            stride = s if repeat == 0 else 1
+            maps = F.relu6(normalized(maps, f"{name}.{at}.0", f"{name}.{at}.1", stride, maps.shape[1]))
+            maps = normalized(maps, f"{name}.{at + 1}", f"{name}.{at + 2}")
+            if stride == 1 and inputs.shape[1] == c:
+                maps = maps + inputs
+            number += 1
+    maps = F.relu6(normalized(maps, f"features.{number}.0", f"features.{number}.1"))
+    return F.linear(maps.mean((2, 3)), weights["classifier.1.weight"], weights["classifier.1.bias"])
+
+
+@pytest.mark.skipif(not os.environ.get("SKIDPAD_DATA"), reason="needs the data sets of SKIDPAD_DATA")
+def test_outputs_are_those_of_the_papers_network_with_torchvisions_weights() -> None:
+    name = "weights/mobilenet_v2-b0353104.pth"
+    if not is_here(name):
+        pytest.skip(f"SKIDPAD_DATA has no {name}")
+    network = NETWORKS["mobilenet_v2"](3, 1000, False).eval()
+    load_weights(network, locate(name))
+    image = photograph("chelsea")
+    with torch.inference_mode():
+        wanted = mobilenet_by_hand(torch.load(locate(name), weights_only=True), image)
+        assert wanted.std() > 0.5
+        torch.testing.assert_close(network(image), wanted, rtol=0, atol=1e-4)
 
 
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:

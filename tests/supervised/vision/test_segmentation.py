@@ -9,11 +9,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 from PIL import Image
 
 from agents.transforms import Transforms
 from supervised import evaluate as evaluate_door
 from supervised import train as train_door
+from supervised.data.scenes import Segmented
 from supervised.perception import perception
 from supervised.training.errors import UserError
 from supervised.training.run import Interrupted, Run
@@ -65,6 +67,28 @@ def test_figures_by_hand() -> None:
     without = intersection_over_union(np.array([[7, 1, 0], [0, 2, 0], [0, 0, 0]]))
     np.testing.assert_allclose(without, [7 / 8, 2 / 3, np.nan])  # the third is neither there nor told
     assert measures(np.array([[7, 1, 0], [0, 2, 0], [0, 0, 0]]))["mean_iou"] == pytest.approx((7 / 8 + 2 / 3) / 2)
+
+
+def test_classes_lie_half_transparent_over_the_image() -> None:
+    image = np.array([[[200, 100, 0], [255, 255, 255]]], np.uint8)
+    colours = np.array([[[100, 0, 255], [255, 255, 255]]])
+    over = segmentation.overlay(image, colours)
+    assert over.dtype == np.uint8 and over.tolist() == [[[150, 50, 127], [255, 255, 255]]]
+
+
+def test_the_picture_of_scenes_lays_what_was_told_over_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[np.ndarray] = []
+    monkeypatch.setattr(Axes, "imshow", lambda self, picture, **keywords: shown.append(picture))
+    test = Segmented(np.full((1, 4, 4, 3), 90, np.uint8), np.zeros((1, 4, 4), np.uint8))
+    told = np.zeros((1, 4, 4), np.uint8)
+    told[0, 0, 0] = 1
+    segmentation.draw_scenes(test, told, ("grass", "road"), tmp_path / "scenes.png")
+    image, _, said, over, difference = shown[:5]
+    np.testing.assert_array_equal(over, (image.astype(int) + said) // 2)
+    assert (over[0, 0] != over[1, 1]).any(), "the image is the same everywhere, what was told is not"
+    assert difference[0, 0] == 0 and difference[1:].min() == 255
 
 
 def test_a_window_slides_as_if_every_window_were_told_alone() -> None:

@@ -142,13 +142,25 @@ YOLO = "[yolo]\nclasses=1\nanchors=1,2, 3,4\nnum=2\n"
         ("", "does not begin with the section \\[net\\]"),
         (NET + NET, "more than one section"),
         ("[net]\nwidth=32", "line 1: \\[net\\]: it lacks the option height"),
-        (NET + "width=0", "width=0: use at least 1"),
+        (NET + "width=0", "line 1: \\[net\\]: width=0: use 1 to 16,384"),
         (NET, "has no \\[yolo\\] layer"),
         (NET + "[upsample]\nstride=2", "line 4: \\[upsample\\]: stride=2: maps here are of stride 1"),
         (NET + "[route]\nlayers=-1", "line 4: \\[route\\]: there is no layer -1 before it"),
         (NET + "[route]\nlayers=4", "there is no layer 4 before it"),
         (NET + "[maxpool]\nstride=2\n[maxpool]\nstride=2\n[route]\nlayers=0,1", "maps have the same size"),
-        (NET + "[maxpool]\nstride=0", "stride=0: use at least 1"),
+        (NET + "[maxpool]\nstride=0", "stride=0: use 1 to 16,384"),
+        (
+            NET + "[convolutional]\nfilters=99999999999999",
+            "line 4: \\[convolutional\\]: filters=99999999999999: use 1 to 16,384",
+        ),
+        (NET + "[conv]\nfilters=3\nsize=9999", "3 filters of 3 x 9999 x 9999 are 899,820,009 weights: use at most"),
+        (NET + "[conv]\nsize=3\npadding=99999999", "line 4: \\[convolutional\\]: padding=99999999: use 0 to size=3"),
+        (NET + "[maxpool]\nsize=2\npadding=-1", "line 4: \\[maxpool\\]: padding=-1: use 0 to size=2"),
+        (
+            NET + "[conv]\nfilters=6\n[yolo]\nclasses=1\nanchors=1,2\n"
+            "[conv]\nfilters=7\n[yolo]\nclasses=2\nanchors=1,2",
+            "classes=\\[1, 2\\]: all \\[yolo\\] layers of cfg must have the same",
+        ),
         (NET + "[convolutional]\nactivation=mish", "unknown activation 'mish'; known: leaky"),
         (
             NET + "[conv]\nfilters=5\n[conv]\n[shortcut]\nfrom=-2",
@@ -166,6 +178,14 @@ YOLO = "[yolo]\nclasses=1\nanchors=1,2, 3,4\nnum=2\n"
 def test_mistakes_name_their_line(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         Darknet(parse(text))
+
+
+def test_layers_whose_sizes_do_not_fit(tmp_path: Path) -> None:
+    """Where a convolution looks not beyond the edge, maps are smaller than their strides say."""
+    text = NET + "[conv]\nfilters=12\n[conv]\nfilters=12\nsize=3\n[shortcut]\nfrom=-2\n" + YOLO
+    (tmp_path / "x.cfg").write_text(text)
+    with pytest.raises(UserError, match="x.cfg: its layers do not fit together: .*32"):
+        read_cfg(tmp_path / "x.cfg")
 
 
 def test_comments_other_names_and_training_options_are_read_over() -> None:

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from supervised import detect as detect_door
 from supervised import evaluate as evaluate_door
 from supervised import train as train_door
 from supervised.data.scenes import Boxed, Scenes
 from supervised.registry import find
-from supervised.training.configuration import to_json
+from supervised.training.configuration import from_json, to_json
 from supervised.training.errors import UserError
-from supervised.training.run import Interrupted, Run
+from supervised.training.run import Interrupted, Run, read_config, read_state
 from supervised.vision.detection import detector, two_stage, yolo
 from supervised.vision.detection.average_precision import Objects
 from supervised.vision.detection.darknet import Head
@@ -55,7 +57,7 @@ def shapes(count: int, seed: int) -> Boxed:
 def scenes(monkeypatch: pytest.MonkeyPatch) -> Scenes[Boxed]:
     """The data "shapes"."""
     made, real = Scenes(shapes(120, 0), shapes(40, 1), ("red", "green")), detector.load
-    for module in (detector, yolo, two_stage):
+    for module in (detector, yolo, two_stage, detect_door):
         monkeypatch.setattr(module, "load", lambda name: made if name == "shapes" else real(name))
     return made
 
@@ -161,7 +163,9 @@ def test_a_run_that_is_cut_ends_in_the_same_bits(
     assert logs[0] == logs[1] and b"class_loss" in logs[0]
 
 
-def test_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]) -> None:
+def test_by_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str], scenes: Scenes[Boxed]
+) -> None:
     folder = tmp_path / "run"
     small = ["--filters", "4", "4", "4", "4", "--blocks", "0", "0", "0", "--data", "shapes", "--epochs", "1"]
     train_door.main(["tiny-yolo", *small, "--run-dir", str(folder), "--quiet"])
@@ -172,6 +176,35 @@ def test_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], refused:
     assert (folder / "detections.png").stat().st_size > 10_000
     assert "nowhere holds no scenes.json" in refused(evaluate_door.main, folder, "--data", "scenes:nowhere")
 
+    image = scenes.test.images[0]
+    Image.fromarray(image).save(tmp_path / "scene.png")
+    capsys.readouterr()
+    options = ["--run", str(folder), "--least-score", "0.01", "--out", str(tmp_path / "boxes.png")]
+    detect_door.main([str(tmp_path / "scene.png"), *options])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:-1]]
+    config = from_json(YOLOConfig, read_config(folder)["config"])
+    told = yolo.restored(config, read_state(folder), scenes).detect(image[None])[0]
+    assert len(rows) == len(told.boxes) > 0
+    np.testing.assert_allclose([[float(one) for one in row[2:]] for row in rows], told.boxes, atol=0.51)
+    assert [row[0] for row in rows] == [scenes.classes[label] for label in told.labels]
+    assert (tmp_path / "boxes.png").stat().st_size > 10_000
+
+
+def test_a_detector_of_two_stages_comes_back_as_it_was(scenes: Scenes[Boxed]) -> None:
+    made = two_stage.TwoStage(TWO, scenes.classes, torch.tensor([[8.0, 8], [6, 12], [12, 6]]))
+    restore = find("two-stage").detector
+    assert restore is not None
+    back = restore(TWO, {"detector": made.state_dict()}, scenes)
+    for one, other in zip(made.detect(scenes.test.images[:3]), back.detect(scenes.test.images[:3]), strict=True):
+        assert all(torch.equal(left, right) for left, right in zip(one, other, strict=True)) and len(one.boxes)
+
+
+def test_a_run_that_detects_nothing(tmp_path: Path, refused: Callable[..., str]) -> None:
+    train_door.main(["mlp", "--data", "iris", "--epochs", "1", "--run-dir", str(tmp_path / "run"), "--quiet"])
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "x.png")
+    given = tmp_path / "x.png", "--run", tmp_path / "run", "--out", tmp_path / "boxes.png"
+    assert "is a run of mlp: give one of tiny-yolo or two-stage" in refused(detect_door.main, *given)
+
 
 def test_nothing_there_and_nothing_told(scenes: Scenes[Boxed], tmp_path: Path) -> None:
     empty = Boxed(scenes.test.images[:2], *(part[:0] for part in scenes.test[1:]))
@@ -179,7 +212,7 @@ def test_nothing_there_and_nothing_told(scenes: Scenes[Boxed], tmp_path: Path) -
     for made in (TinyYOLO(SMALL, (32, 32), scenes.classes), two_stage.TwoStage(TWO, scenes.classes, torch.ones(3, 2))):
         losses = made.losses(made.inputs(empty.images), objects(empty))
         assert all(math.isfinite(value.item()) for value in losses.values())
-        found = judgement(made, {"detector": made.state_dict()}, Scenes(empty, empty, scenes.classes), "empty")
+        found = judgement(made, Scenes(empty, empty, scenes.classes), "empty")
         assert found.measures["map50"] == 0 and found.details["boxes"] == 0
     draw_scenes(empty.images, objects(empty), objects(empty), scenes.classes, tmp_path / "x.png", "empty")
     assert (tmp_path / "x.png").exists()
