@@ -19,10 +19,10 @@ class Language(Backbone):
     """Convolutions over planes that a sentence speaks of.
 
     Words are embedded and read by a GRU (Cho et al. 2014). What it says at each of them, together with which planes
-    have anything in them, is turned into the kernel of a 1 x 1 convolution (as in LingUNet: Misra et al. 2018): maps of what
-    is looked for now. They join the planes before a residual network, of which each block sees two cells of its maps
-    further. A feature is the greatest that any place of the last map has: what counts near the agent is the same
-    wherever it is, and the weights are for mazes of any size.
+    have anything in them, is turned into the kernel of a 1 x 1 convolution (as in LingUNet: Misra et al. 2018): maps of
+    what is looked for now. They join the planes before a residual network, of which each block sees two cells of its
+    maps further. A feature is the greatest that any place of the last map has: what counts near the agent is the same
+    wherever it is, and the weights are for planes of any size.
 
     Args:
         space: a `supervised.flattened.Flattened` Dict of "planes" ``(planes, rows, columns)``, and "tokens"
