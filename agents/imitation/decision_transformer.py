@@ -93,13 +93,14 @@ PRESETS = {
     "default": Config(),
     "car-racing": Config(
         env="skidpad/CarRacing-v0",
-        transforms=("gray", "resize:48:48"),
+        transforms=("gray", "stack:4"),
         backbone="nature_cnn",
         head="continuous",
         context=8,
         read_actions=False,
         units=128,
-        epochs=10,
+        epochs=15,
+        max_gradient_norm=1.0,
     ),
 }
 
