@@ -113,7 +113,7 @@ class Recurrent(nn.Module):
     def forward(self, numbers: Tensor, state: State = None) -> tuple[Tensor, State]:
         """See the class."""
         hidden, state = self.layers(F.one_hot(numbers, self.characters).float(), state)
-        return self.out(self.dropout(hidden)), state
+        return self.out(self.dropout(hidden)), state  # y_t = s_t V
 
 
 class Attentive(nn.Module):

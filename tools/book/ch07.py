@@ -10,19 +10,7 @@ from supervised.speech.ctc import said
 from tools import results
 from tools.book.rows import NOT_MEASURED, PROSE, Equation, Item, Reader, Sections, both, evaluated, picture
 
-PART = "language and speech"
 MEMORY = "python -m agents.train ppo --preset memory"
-
-
-def to_come(*rows: tuple[str, str] | tuple[str, str, str]) -> list[Item]:
-    """Items of kind, what they are and the book's result, none of which is here yet."""
-    return [Item(kind, what, "", book=result[0] if result else "-", part=PART) for kind, what, *result in rows]
-
-
-def formulas(*states: str) -> list[Equation]:
-    """Equations none of which is here yet."""
-    return [Equation(one, part=PART) for one in states]
-
 
 RECURRENT = "supervised/scratch/recurrent.py"
 COUNTING = "python -m supervised.figures counting"
@@ -281,7 +269,7 @@ EQUATIONS: Sections[Equation] = {
     "Recurrent neural networks": [
         Equation("a state from the last one and the input", RECURRENT, "states", "found[:, t + 1] ="),
         Equation("the same by two matrices", RECURRENT, "RNN.forward", "np.tanh(self.enters"),
-        *formulas("the output"),
+        Equation("the output", CHARACTERS, "Recurrent.forward", "self.out(self.dropout(hidden))"),
         Equation("of layers on top of each other", RECURRENT, "RNN", "one's states are the next one's inputs"),
     ],
     "Backpropagation through time": [
