@@ -160,7 +160,7 @@ def _main(options: Options) -> None:
         axes = drawing.add_subplot()
         axes.set_axis_off()
         axes.imshow(picture, extent=(0, width, height, 0))
-        draw_boxes(axes, found, finder.classes, height)
+        draw_boxes(axes, found, finder.classes, height, scale=2)
         axes.set(xlim=(0, width), ylim=(height, 0))  # whatever is told
         axes.set_title(options.picture, loc="left", fontsize="medium")
     names = [finder.classes[label] for label in found.labels.tolist()]

@@ -127,17 +127,22 @@ _BOOK_BREAKOUT = replace(
     compress_replay=True,
 )
 
-# CartPole's lanes tell neither the cart's speed nor the pole's: what the network remembers must
+# CartPole's lanes tell neither the cart's speed nor the pole's: what the network remembers must. A recurrent layer's
+# outputs lie between -1 and 1, and values of 100 saturate them before they tell states apart; chances of returns do not
 _MEMORY = Config(
     env_kwargs={"velocities": False},
     backbone="gru",
     hidden=(64, 64),
     normalize_observations=True,
-    total_steps=200_000,
-    learning_rate=2e-3,
+    double=True,
+    n_step=3,
+    distribution="categorical",
+    value_range=(0.0, 100.0),
+    learning_rate=1e-3,
     learning_starts=2_000,
     updates=4,
-    epsilon_steps=10_000,
+    target_every=100,
+    epsilon_steps=15_000,
 )
 
 PRESETS = {

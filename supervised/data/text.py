@@ -82,7 +82,7 @@ def encode(found: list[str], vocabulary: tuple[str, ...]) -> NDArray[Any]:
 
 def packed(vocabulary: tuple[str, ...]) -> NDArray[np.uint8]:
     """A vocabulary as checkpoints hold it: the bytes of its words, zeros between."""
-    return np.frombuffer("\0".join(vocabulary).encode(), np.uint8)
+    return np.array(bytearray("\0".join(vocabulary).encode()))
 
 
 def unpacked(content: NDArray[np.uint8]) -> tuple[str, ...]:

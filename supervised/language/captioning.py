@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from supervised.data.text import join, tokens
+from supervised.data.text import join, packed, tokens, unpacked
 from supervised.epochs import train_epochs
 from supervised.generative.images import unit
 from supervised.judgement import INTERVAL, Judgement, Model, share
@@ -22,7 +22,7 @@ from supervised.language.decoding import State
 from supervised.language.recurrent import Decoder, DecoderSettings, learn_from
 from supervised.language.shapes import SIDE, draw_scene, paint
 from supervised.language.tasks import part_of
-from supervised.language.vocabulary import Vocabulary, packed, padded, unpacked, vocabulary_of
+from supervised.language.vocabulary import Vocabulary, padded, vocabulary_of
 from supervised.training.doors import SMOKE
 from supervised.training.errors import UserError, require, suggest
 from supervised.training.plots import COLOURS, INK, figure
@@ -76,7 +76,7 @@ class Captioner(nn.Module):
             self.places = nn.Linear(channels[-1], config.hidden)
             self.begin = nn.Linear(parts * channels[-1], numbers)
             self.decoder = Decoder(len(vocabulary), config)
-        self.register_buffer("words", packed(vocabulary))
+        self.register_buffer("words", torch.from_numpy(packed(vocabulary)))
         self.to(self.device)
 
     def see(self, pictures: Sequence[NDArray[Any]]) -> State:
@@ -154,7 +154,7 @@ def train(config: Config, run: Run | None = None) -> Captioner:
 
 def restored(config: Config, state: Mapping[str, Any]) -> Captioner:
     """The trained model of a checkpoint's state."""
-    model = Captioner(config, unpacked(state["model"]["words"]))
+    model = Captioner(config, unpacked(state["model"]["words"].numpy()))
     model.load_state_dict(state["model"])
     return model.eval()
 

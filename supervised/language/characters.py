@@ -241,7 +241,7 @@ def learn(model: CharacterModel, optimizer: torch.optim.Optimizer, read: Tensor)
         optimizer.step()
         state = detached(state)
         total += loss.item() * targets.numel()
-    return total / read[1:].numel() / np.log(2)
+    return float(total / read[1:].numel() / np.log(2))
 
 
 def detached(state: State) -> State:

@@ -89,7 +89,7 @@ class NeuralLM(nn.Module):
             self.hidden = nn.Linear((config.order - 1) * config.size, config.hidden)  # H, d
             self.output = nn.Linear(config.hidden, len(vocabulary))  # U, b
         self.dropout = nn.Dropout(config.dropout)
-        self.register_buffer("words", torch.from_numpy(packed(vocabulary).copy()))
+        self.register_buffer("words", torch.from_numpy(packed(vocabulary)))
         self.to(self.device)
 
     def forward(self, contexts: Tensor) -> Tensor:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from supervised.data.text import tokens
+from supervised.data.text import packed, tokens, unpacked
 from supervised.epochs import train_epochs
 from supervised.judgement import ACCURACY, Judgement, Model, told
 from supervised.language.recurrent import Encoder, RecurrentSettings, learn_from
 from supervised.language.reviews import CLASSES, load_reviews, unseen
-from supervised.language.vocabulary import UNK, Vocabulary, packed, padded, unpacked, vocabulary_of
+from supervised.language.vocabulary import UNK, Vocabulary, padded, vocabulary_of
 from supervised.training.errors import require
 from supervised.training.precision import autocast
 from supervised.training.run import Run
@@ -59,7 +59,7 @@ class Classifier(nn.Module):
         with seeded_modules(config.seed, "network"):
             self.encoder = Encoder(len(vocabulary), config, both=True)
             self.out = nn.Linear(config.hidden, len(CLASSES))
-        self.register_buffer("words", packed(vocabulary))
+        self.register_buffer("words", torch.from_numpy(packed(vocabulary)))
         self.to(self.device)
 
     def forward(self, texts: Sequence[str], unknown: float = 0.0) -> Tensor:
@@ -112,7 +112,7 @@ def train(config: Config, run: Run | None = None) -> Classifier:
 
 def restored(config: Config, state: Mapping[str, Any]) -> Classifier:
     """The trained network of a checkpoint's state."""
-    model = Classifier(config, unpacked(state["model"]["words"]))
+    model = Classifier(config, unpacked(state["model"]["words"].numpy()))
     model.load_state_dict(state["model"])
     return model.eval()
 

@@ -16,16 +16,17 @@ from typing import Any
 
 import numpy as np
 import torch
+import tyro
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor, nn
 
-from supervised.data.text import join
+from supervised.data.text import join, packed, unpacked
 from supervised.epochs import train_epochs
 from supervised.judgement import INTERVAL, Judgement, Model, share
 from supervised.language.decoding import State
 from supervised.language.recurrent import Decoder, DecoderSettings, Encoder, begun, learn_from
 from supervised.language.tasks import find_task, pairs
-from supervised.language.vocabulary import Vocabulary, packed, padded, unpacked, vocabulary_of
+from supervised.language.vocabulary import Vocabulary, padded, vocabulary_of
 from supervised.training.doors import SMOKE
 from supervised.training.errors import UserError, require
 from supervised.training.plots import COLOURS, figure, panels
@@ -54,7 +55,7 @@ class Config(DecoderSettings):
     """Tokens of the longest input that is read."""
     reverse: bool = False
     """The encoder reads from the last token to the first."""
-    both: bool = True
+    both: tyro.conf.FlagConversionOff[bool] = True
     """Half of the encoder's units read from the last token to the first, and half the other way."""
 
     def __post_init__(self) -> None:
@@ -82,8 +83,8 @@ class Seq2Seq(nn.Module):
         with seeded_modules(config.seed, "network"):
             self.encoder = Encoder(len(source), config, config.both)
             self.decoder = Decoder(len(target), config)
-        self.register_buffer("source", packed(source))
-        self.register_buffer("target", packed(target))
+        self.register_buffer("source", torch.from_numpy(packed(source)))
+        self.register_buffer("target", torch.from_numpy(packed(target)))
         self.to(self.device)
 
     def read(self, texts: Sequence[list[str]]) -> State:
@@ -170,7 +171,7 @@ def train(config: Config, run: Run | None = None) -> Seq2Seq:
 
 def restored(config: Config, state: Mapping[str, Any]) -> Seq2Seq:
     """The trained model of a checkpoint's state."""
-    model = Seq2Seq(config, *(unpacked(state["model"][name]) for name in ("source", "target")))
+    model = Seq2Seq(config, *(unpacked(state["model"][name].numpy()) for name in ("source", "target")))
     model.load_state_dict(state["model"])
     return model.eval()
 

@@ -24,16 +24,6 @@ def vocabulary_of(texts: Iterable[Iterable[str]]) -> Vocabulary:
     return (*SPECIAL, *sorted({token for text in texts for token in text}))
 
 
-def packed(vocabulary: Vocabulary) -> Tensor:
-    """A vocabulary as a checkpoint keeps it: bytes ``(n,)`` with zeros between."""
-    return torch.from_numpy(np.frombuffer("\0".join(vocabulary).encode(), np.uint8).copy())
-
-
-def unpacked(kept: Tensor) -> Vocabulary:
-    """The vocabulary that `packed` made it of."""
-    return tuple(kept.cpu().numpy().tobytes().decode().split("\0"))
-
-
 def padded(texts: Sequence[list[str]], vocabulary: Vocabulary, reverse: bool = False) -> tuple[Tensor, Tensor]:
     """Numbers ``(batch, time)`` of texts, each followed by <eos> and then <pad>, and lengths with <eos> ``(batch,)``.
 

@@ -123,7 +123,7 @@ class Word2Vec(nn.Module):
         with seeded_modules(config.seed, "network"):
             self.inputs = nn.Parameter(nn.init.uniform_(sources, -0.5 / config.size, 0.5 / config.size))
         self.outputs = nn.Parameter(torch.zeros(len(vocabulary), config.size))
-        self.register_buffer("words", torch.from_numpy(packed(vocabulary).copy()))
+        self.register_buffer("words", torch.from_numpy(packed(vocabulary)))
         self.register_buffer("counts", torch.from_numpy(counts))
         self.to(self.device)
 

@@ -119,7 +119,7 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
             for way, one in found.items()
         }
 
-    return judged(config, name, say, partial(draw, config, models))
+    return judged(config, name, models, say, partial(draw, config, models))
 
 
 @torch.inference_mode()

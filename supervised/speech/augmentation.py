@@ -11,7 +11,7 @@ from supervised.data.spoken import Recording
 
 Array = NDArray[Any]
 
-QUIETEST, LOUDEST = 5.0, 40.0  # dB, how far noise is below speech
+QUIETEST, LOUDEST = 10.0, 50.0  # dB, how far noise is below speech
 REVERBERATION = 800  # samples of an echo, 0.1 s
 
 

@@ -1,6 +1,6 @@
 """What all recognizers of spoken digits share: who is heard and who is not, and how what they say is judged."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,21 +35,31 @@ class Fold(NamedTuple):
     test: list[Recording]
 
 
-def folds(config: Spoken, name: str | None = None) -> dict[str, Fold]:
-    """What each model learns from and is judged by, by the speaker held out, or by ``all``.
+def short(data: str) -> list[Recording]:
+    """The recordings of that name, none of which is too long to be read; raises `UserError`, and as `load_spoken`."""
+    found = load_spoken(data)
+    for one in found:
+        if one.seconds > SECONDS:
+            raise UserError(f"{one.name}: {one.seconds:.1f} s, and at most {SECONDS:.0f} s are read; cut it")
+    return found
 
-    Args:
-        name: other data than the model's own.
+
+def judged_by(config: Spoken, data: str, models: Iterable[str]) -> dict[str, Fold]:
+    """The folds of these models; of other data than what they learnt from, everything is to be judged by each."""
+    if data == config.data:
+        return folds(config)
+    recordings = short(data)
+    return {name: Fold([], recordings) for name in models}
+
+
+def folds(config: Spoken) -> dict[str, Fold]:
+    """What each model learns from and is judged by, by the speaker held out, or by ``all``.
 
     Raises:
         UserError: an unknown speaker, nothing to learn from or to be judged by, or a recording that is too long.
         CorruptFile: as `load_spoken`.
     """
-    data = name or config.data
-    recordings = load_spoken(data)
-    for one in recordings:
-        if one.seconds > SECONDS:
-            raise UserError(f"{one.name}: {one.seconds:.1f} s, and at most {SECONDS:.0f} s are read; cut it")
+    recordings = short(config.data)
     speakers = sorted({one.speaker for one in recordings})
     if config.held_out == "":
         found = {"all": _parted(recordings, lambda one: one.take < TEST_INDICES)}
@@ -61,7 +71,7 @@ def folds(config: Spoken, name: str | None = None) -> dict[str, Fold]:
     for fold in found.values():
         for part, rows in fold._asdict().items():
             if not rows:
-                raise UserError(f"data={data!r}: nothing is left to {part} with; give more speakers or indices")
+                raise UserError(f"data={config.data!r}: nothing is left to {part} with; give more speakers or indices")
     return found
 
 
@@ -103,15 +113,17 @@ def example(recordings: list[Recording]) -> Recording:
 def judged(
     config: Spoken,
     name: str,
+    models: Iterable[str],
     say: Callable[[str, Recording], Mapping[str, Sequence[int]]],
     draw: Callable[[Path, Mapping[str, Fold]], Iterator[Path]] = lambda folder, parts: iter(()),
 ) -> Judgement:
     """How many digits of strings are told wrong, the mean of all folds; see `supervised.judgement.Model`.
 
     Args:
+        models: by the names of their folds.
         say: what the model of a fold's name makes of a recording, by how it is decoded; the first way is the measure.
     """
-    parts = folds(config, name)
+    parts = judged_by(config, name, models)
     details: dict[str, Any] = {}
     for fold, (_, test) in parts.items():
         those = test_strings(test)
@@ -121,8 +133,7 @@ def judged(
     first = next(iter(details.values())).values()
     measures = {one: float(np.mean([found[one] for found in first])) for one in MEASURES}
     digits = sum(len(one.digits) for fold in parts.values() for one in fold.test)
-    whom = {"": "speakers it has heard", EACH: "each speaker unheard"}.get(
-        config.held_out, f"{config.held_out} unheard"
-    )
+    heard = {"": "speakers it has heard", EACH: "each speaker unheard"}
+    whom = heard.get(config.held_out, f"{config.held_out} unheard") if name == config.data else "all of it"
     protocol = f"{name}, {whom}, strings of {digits:,} recordings"
     return Judgement(protocol, measures, details, lambda folder: draw(folder, parts))

@@ -50,7 +50,7 @@ class EncoderSettings(Spoken, Settings):
     """Share of strings of training that get noise and echoes."""
     masks: int = 6
     """The widest band of features, of two, that is hidden in training; 0: nothing is hidden."""
-    growth: int = 4
+    growth: int = 3
     """Epochs after which strings of training may have a digit more; the first ones have one."""
     ramp: int = 10
     """Epochs over which all that is done to recordings grows from nothing."""

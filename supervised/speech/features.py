@@ -23,7 +23,7 @@ SIZE, STEP, BINS = 200, 80, 256  # samples of a frame, between frames, and of th
 FILTERS, CEPSTRA = 40, 13
 LOWEST, HIGHEST = 60.0, 3_800.0  # Hz
 FLOOR = 1e-6  # of power, so that silence has a logarithm: about what rounding to 16 bits leaves
-RANGE = 8.0  # nat of power, 35 dB, between the loudest and what counts as silence
+RANGE = 11.0  # nat of power, 48 dB, between the loudest and what counts as silence
 AROUND = 2  # frames on either side that a change is measured over
 
 

@@ -45,7 +45,7 @@ class Config(Spoken):
     """Times that every recording is learnt from, with vocal tracts and speeds of others from the second on."""
     spread: float = 0.12
     """How far those differ: logarithm of the largest factor."""
-    penalty: float = 20.0
+    penalty: float = 150.0
     """What a digit costs in a string (nat): more makes for fewer digits."""
     threads: int = 1
     """Threads of torch and numba."""
@@ -180,7 +180,7 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
         path = loop.search(found.emissions(fold, heard(recording.wave, "mfcc")))
         return {"viterbi": topology.said(loop.states[path])}
 
-    return judged(config, name, say)
+    return judged(config, name, graphs, say)
 
 
 PRESETS = {"default": Config(), "unseen": Config(held_out=EACH)}

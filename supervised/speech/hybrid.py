@@ -46,7 +46,7 @@ class Config(EncoderSettings):
     """States of a digit."""
     stay: float = 0.6
     """Chance that a state goes on to itself, at each step of 20 ms."""
-    penalty: float = 2.0
+    penalty: float = 40.0
     """What a digit costs in a string (nat): more makes for fewer digits."""
 
     def __post_init__(self) -> None:
@@ -135,7 +135,7 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
         scaled = models[fold].scaled(models[fold](rows))[0].cpu().numpy()
         return {"viterbi": topology.said(loop.states[loop.search(scaled)])}
 
-    return judged(config, name, say)
+    return judged(config, name, models, say)
 
 
 PRESETS = {"default": Config(), "unseen": Config(held_out=EACH)}

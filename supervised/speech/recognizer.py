@@ -20,7 +20,7 @@ from supervised.data.spoken import WORDS, Recording, put_together
 from supervised.judgement import Judgement, Model
 from supervised.speech.ctc import ctc_loss, said
 from supervised.speech.decoding import LanguageModel, beam_search, lattice, lexicon_tree, words_at
-from supervised.speech.digits import EACH, MEASURES, Fold, error_rates, example, folds, judged
+from supervised.speech.digits import EACH, MEASURES, Fold, error_rates, example, judged, judged_by
 from supervised.speech.encoder import Encoder, EncoderSettings, padded
 from supervised.speech.features import heard
 from supervised.speech.learning import restored, train_networks
@@ -141,8 +141,8 @@ def read(labels: Sequence[int], spellings: Sequence[Sequence[int]]) -> list[int]
 def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     """How many digits are told wrong; years with and without a language model; see `supervised.judgement.Model`."""
     decoder = Decoder(config, restored(config, state, partial(Recognizer, config)))
-    found = judged(config, name, decoder.say, partial(draw, decoder))
-    parts = folds(config, name)
+    found = judged(config, name, decoder.models, decoder.say, partial(draw, decoder))
+    parts = judged_by(config, name, decoder.models)
     alone = all({one.digits for one in test} >= {(digit,) for digit in range(len(WORDS))} for _, test in parts.values())
     years = {"years": of_years(decoder, parts)} if alone else {}
     return found._replace(details={**found.details, **years})

@@ -300,9 +300,9 @@ def overlay(images: Array, colours: Array) -> Array:
 
 
 def draw_scenes(test: Segmented, told: Array, classes: Sequence[str], path: Path) -> None:
-    """Draw some scenes, and last the one told worst: what is there and what was told, and where that differs.
+    """Draw some scenes, and last the one told worst.
 
-    What was told lies over the image besides, half transparent.
+    Side by side: the image, what is there, what was told, the same half transparent over the image, and where it errs.
 
     Raises:
         UserError: it cannot be written.

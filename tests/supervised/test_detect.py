@@ -25,14 +25,15 @@ num=1
 """
 LOGITS = (0, 0, 0, 0, 9, -9, 9)  # t_x, t_y, t_w, t_h, objectness, classes: the biases of filters of zeros
 
+HEAD = np.array([0, 2, 0, 0, 0], "<i4").tobytes()  # version 0.2
+
 
 @pytest.fixture
 def given(tmp_path: Path) -> list[str]:
     """Arguments: a picture twice as wide and three times as high as the network's, files, and where to draw."""
     Image.fromarray(np.random.default_rng(0).integers(256, size=(96, 64, 3)).astype(np.uint8)).save(tmp_path / "x.png")
     (tmp_path / "x.cfg").write_text(CFG)
-    head = np.array([0, 2, 0, 0, 0], "<i4").tobytes()
-    (tmp_path / "x.weights").write_bytes(head + np.array([*LOGITS, *[0] * 21], "<f4").tobytes())
+    (tmp_path / "x.weights").write_bytes(HEAD + np.array([*LOGITS, *[0] * 21], "<f4").tobytes())
     (tmp_path / "x.names").write_text("cat\ncup\n")
     paths = {name: str(tmp_path / f"x.{name}") for name in ("cfg", "weights", "names")}
     options = [word for name, path in paths.items() for word in (f"--{name}", path)]
@@ -66,8 +67,8 @@ def test_classes_without_names_are_numbers(given: list[str], capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.weights", b"\0" * 99, "x.weights: 132 bytes expected, 99 found; it is truncated"),
-        ("x.weights", b"", "x.weights: 132 bytes expected, 0 found; it is truncated"),
+        ("x.weights", HEAD + bytes(79), "x.weights: 132 bytes expected, 99 found; it is truncated"),
+        ("x.weights", b"", "x.weights: 128 bytes expected, 0 found; it is truncated"),
         ("x.weights", None, "x.weights: No such file or directory; give a .weights file"),
         ("x.cfg", b"[net]\nwidth=32\nheight=32\n[gru]\n", "x.cfg, line 4: unknown section [gru]; known: convolutional"),
         ("x.cfg", CFG.replace("s=7", "s=99999999999999").encode(), "x.cfg, line 4: [convolutional]: filters=999"),
@@ -80,6 +81,7 @@ def test_classes_without_names_are_numbers(given: list[str], capsys: pytest.Capt
         ("x.png", b"no picture", "x.png: cannot identify image file"),
         ("x.png", None, "x.png: No such file or directory"),
     ],
+    ids=lambda value: "" if isinstance(value, bytes) else None,
 )
 def test_bad_files_are_one_line(
     name: str, content: bytes | None, message: str, given: list[str], tmp_path: Path, refused: Callable[..., str]

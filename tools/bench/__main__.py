@@ -63,7 +63,10 @@ BENCHES = {
         "tools.bench.supervised",
         "epochs of the book's convolutional networks against a PyTorch loop; ResNet-18 folded, against as it is",
     ),
-    "language": ("tools.bench.language", "pairs of words/s of word2vec against a PyTorch loop and gensim"),
+    "language": (
+        "tools.bench.language",
+        "pairs of words/s of word2vec against a PyTorch loop and gensim; characters/s of an LSTM",
+    ),
     "throughput": ("tools.bench.throughput", "training steps/s from pixels against Stable-Baselines3"),
     "self-play": (
         "tools.bench.self_play",

@@ -61,21 +61,25 @@ def draw_scenes(
             place.imshow(image, extent=(0, image.shape[1], image.shape[0], 0), interpolation="nearest")
             for box in true.boxes.tolist():
                 _outline(place, box, "white", linewidth=3)
-            draw_boxes(place, said, classes, len(image))
+            draw_boxes(place, said, classes, len(image), scale=1)
             place.set(xlim=(0, image.shape[1]), ylim=(image.shape[0], 0))  # whatever is told
         drawing.suptitle(f"{name}: white is there, coloured was told", x=0.02, ha="left", fontsize="medium")
 
 
-def draw_boxes(axes: Axes, said: Objects, classes: Sequence[str], height: int) -> None:
-    """Draw boxes over an image of that height, px, with their classes' names and their scores."""
+def draw_boxes(axes: Axes, said: Objects, classes: Sequence[str], height: int, scale: float) -> None:
+    """Draw boxes over an image of that height, px, with their classes' names and their scores.
+
+    Args:
+        scale: of lines and letters; 1 suits images drawn `SIDE` pixels wide.
+    """
     for box, label, score in zip(said.boxes.tolist(), said.labels.tolist(), said.scores.tolist(), strict=True):
         colour = COLOURS[label % (len(COLOURS) - 1)]
-        _outline(axes, box, colour, linewidth=1.2)
+        _outline(axes, box, colour, linewidth=1.2 * scale)
         frame = {"facecolor": colour, "linewidth": 0, "pad": 0.6}
         text = f"{classes[label]} {score:.2f}"
         above = box[1] > height / 20  # there is room for it
         where: dict[str, Any] = {"va": "bottom" if above else "top", "clip_on": True}
-        axes.text(max(box[0], 0), max(box[1], 0), text, color="white", fontsize=6, bbox=frame, **where)
+        axes.text(max(box[0], 0), max(box[1], 0), text, color="white", fontsize=6 * scale, bbox=frame, **where)
 
 
 def _outline(axes: Axes, box: Sequence[float], colour: str, linewidth: float) -> None:

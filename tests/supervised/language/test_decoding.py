@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from supervised.data.text import packed, unpacked
 from supervised.language.decoding import State, beam_search
-from supervised.language.vocabulary import EOS, GO, PAD, SPECIAL, UNK, packed, padded, unpacked, vocabulary_of
+from supervised.language.vocabulary import EOS, GO, PAD, SPECIAL, UNK, padded, vocabulary_of
 
 END, START, SIZE = 0, 1, 5
 
