@@ -171,11 +171,13 @@ def policy_driver(policy: Policy) -> Driver:
 
 
 def expert_driver(env: str, batch: VectorEnv[Any, Any, Any], style: str) -> Driver:
-    """The scripted expert, with the actions of the environment.
+    """The scripted expert, with the actions of the environment; an environment of ours may have one of its own.
 
     Raises:
-        UserError: an environment without a car, or with other actions.
+        UserError: an environment with neither that nor a car, or with other actions.
     """
+    if hasattr(batch, "expert_actions"):
+        return lambda observations, started, rewards: batch.expert_actions()
     from agents.imitation.experts import Expert
 
     space = batch.single_action_space
