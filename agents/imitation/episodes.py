@@ -37,14 +37,26 @@ class Episode:
         return len(self.rewards)
 
     @property
-    def frames(self) -> Array:
+    def frames(self) -> Any:
         """``(steps, *observation)``: the observations that belong to the actions, without the last."""
-        return self.observations[:-1]
+        return self.seen(slice(len(self)))
+
+    def seen(self, rows: slice) -> Any:
+        """Those rows of the observations, of all arrays where they are a dictionary or tuple."""
+        return _rows(self.observations, rows)
 
     @property
     def lessons(self) -> Array:
         """``(steps, *action)``: the actions to imitate, which are those that the driver meant."""
         return self.actions if self.meant is None else self.meant
+
+
+def _rows(values: Any, rows: slice) -> Any:
+    if isinstance(values, Mapping):
+        return {name: _rows(one, rows) for name, one in values.items()}
+    if isinstance(values, tuple):
+        return tuple(_rows(one, rows) for one in values)
+    return values[rows]
 
 
 @dataclass

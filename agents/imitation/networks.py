@@ -227,7 +227,8 @@ def demonstrated(
 
 def transformed(episode: Episode, transform: Transforms) -> Array:
     """What is seen of an episode's frames ``(steps, *frame)``."""
-    blocks = [transform(episode.frames[k : k + BLOCK]) for k in range(0, len(episode), BLOCK)]
+    firsts = range(0, len(episode), BLOCK)
+    blocks = [transform(episode.seen(slice(k, min(k + BLOCK, len(episode))))) for k in firsts]
     return np.concatenate(blocks)
 
 

@@ -259,6 +259,20 @@ def test_the_expert_drives_our_cars(tmp_path: Path, actions: str) -> None:
     play.verify(found, None)
 
 
+def test_a_maze_has_an_expert_of_its_own_whose_episodes_can_be_cloned(tmp_path: Path) -> None:
+    env, demos = "skidpad/InstructionMaze-v0", str(tmp_path / "demos")
+    record.main(["--env", env, "--driver", "expert", "--episodes", "4", "--out", demos])
+    found = load(tmp_path / "demos")
+    assert all(episode.terminations[-1] and episode.rewards.sum() > 0.5 for episode in found), "none is mistaken"
+    frames = found[0].frames
+    assert frames["planes"].shape == (len(found[0]), 10, 11, 11) and frames["tokens"].shape == (len(found[0]), 13)
+    cloning = ["--env", env, "--demonstrations", demos, "--backbone", "language", "--epochs", "2", "--quiet"]
+    train.main(["decision-transformer", *cloning, "--run-dir", str(tmp_path / "asked")])
+    plain = ["--env-kwargs", "{}", "--transforms", "--mirror", "False"]
+    train.main(["bc", *cloning, *plain, "--run-dir", str(tmp_path / "clone")])
+    assert (tmp_path / "asked" / "finished.json").exists() and (tmp_path / "clone" / "finished.json").exists()
+
+
 def test_a_trembling_hand_is_recorded_with_what_the_driver_meant(tmp_path: Path) -> None:
     kwargs = '{"max_episode_steps": 150, "renderer": "fast"}'
     arguments = ["--env", "skidpad/CarRacing-v0", "--env-kwargs", kwargs, "--driver", "calm", "--out", str(tmp_path)]
