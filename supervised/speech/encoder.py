@@ -30,7 +30,7 @@ CHANNELS = 24  # of the convolutions over time and pitch
 class EncoderSettings(Spoken, Settings):
     """What all networks for speech are told."""
 
-    epochs: int = 30
+    epochs: int = 80
     """Passes through what is learnt from."""
     batch_size: int = 12
     """Rows of a gradient step."""
