@@ -178,7 +178,7 @@ def draw(decoder: Decoder, folder: Path, parts: Mapping[str, Fold]) -> Iterator[
     shown = example(test)
     log_y, spellings = decoder.chances(fold, shown), decoder.config.spellings
     names = ["blank", *(WORDS if decoder.config.labels == "digits" else CHARACTERS)]
-    begins, title = words_at(log_y, shown.digits, spellings), "what is told of each step, and where words begin"
+    begins, title = words_at(log_y, shown.digits, spellings), "what is told of each step, and from when on each word"
     draw_steps(shown, np.exp(log_y), names, begins, folder / "alignment.png", title)
     yield folder / "alignment.png"
     edges = lattice(log_y, beam_search(log_y, decoder.root, width=LATTICE_WIDTH), spellings)
