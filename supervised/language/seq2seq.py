@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import tyro
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor, nn
 
@@ -54,7 +55,7 @@ class Config(DecoderSettings):
     """Tokens of the longest input that is read."""
     reverse: bool = False
     """The encoder reads from the last token to the first."""
-    both: bool = True
+    both: tyro.conf.FlagConversionOff[bool] = True
     """Half of the encoder's units read from the last token to the first, and half the other way."""
 
     def __post_init__(self) -> None:
