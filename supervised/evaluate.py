@@ -22,6 +22,7 @@ from supervised.training.run import read_config, read_finished, read_state
 from supervised.training.statistics import judge, requirement
 
 PROG = "python -m supervised.evaluate"
+LONGEST_NAME = 100  # characters of a data set's name, its last, in that of a file
 DESCRIPTION = "Judge a trained model on data that its training has not seen."
 
 
@@ -77,7 +78,7 @@ def _main(arguments: list[str]) -> None:
     for measure, form in model.measures.items():
         print(f"{measure:{width}}  {found.measures[measure]:{form}}")
     print(f"{'time':{width}}  {seconds:.2f} s")
-    other = re.sub(r"[^\w.-]+", "-", "" if name == config.data else f"-{name}")
+    other = re.sub(r"[^\w.-]+", "-", "" if name == config.data else f"-{name}")[-LONGEST_NAME:]
     target = options.json or options.run / f"evaluation{other}.json"
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -167,7 +167,7 @@ def test_every_setting_has_its_meaning() -> None:
             assert meanings[field.name].endswith(".")
     table = report.settings_table(report.presets(dqn))()
     assert f"| `--discount` | `0.99` |  |  |  |  |  |  | `0.9` | {meanings['discount']} |" in table
-    assert f"| `--seed` | `0` |  |  |  |  |  | {meanings['seed']} |" in table
+    assert f"| `--seed` | `0` |  |  |  |  |  |  |  | {meanings['seed']} |" in table
     one_algorithms = '| `--baseline` | - |  |  |  | `"value"` |'
     assert one_algorithms in report.policy_settings()
 
