@@ -135,5 +135,5 @@ def judged(
     digits = sum(len(one.digits) for fold in parts.values() for one in fold.test)
     heard = {"": "speakers it has heard", EACH: "each speaker unheard"}
     whom = heard.get(config.held_out, f"{config.held_out} unheard") if name == config.data else "all of it"
-    protocol = f"{name}, {whom}, strings of {digits:,} recordings"
+    protocol = f"{name}, {whom}, {digits:,} digits in strings"
     return Judgement(protocol, measures, details, lambda folder: draw(folder, parts))

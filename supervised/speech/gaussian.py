@@ -26,6 +26,7 @@ from supervised.training.seeding import generators, set_threads
 
 Array = NDArray[Any]
 
+PAUSE_STAYS = 0.9  # chance that a pause goes on for another frame
 LEAST_VARIANCE = 0.01  # of features whose own is about 1
 
 
@@ -35,17 +36,17 @@ class Config(Spoken):
 
     seed: int = 0
     """Seed of everything random in the run."""
-    states: int = 6
+    states: int = 10
     """States of a digit."""
-    mixtures: int = 3
+    mixtures: int = 2
     """Gaussians of a state."""
     iterations: int = 8
     """Steps of expectation maximization."""
-    voices: int = 3
+    voices: int = 2
     """Times that every recording is learnt from, with vocal tracts and speeds of others from the second on."""
     spread: float = 0.12
     """How far those differ: logarithm of the largest factor."""
-    penalty: float = 150.0
+    penalty: float = 100.0
     """What a digit costs in a string (nat): more makes for fewer digits."""
     threads: int = 1
     """Threads of torch and numba."""
@@ -106,48 +107,43 @@ def segments(config: Config, recordings: list[Recording], seed: str) -> tuple[li
 
 def fitted(config: Config, fold: Fold, name: str) -> dict[str, Array]:
     """The arrays of a fold's model."""
+    said, pauses = segments(config, fold.train, name)
+    found: dict[str, list[Array]] = {"means": [], "variances": [], "weights": [], "stay": []}
+    for digit, parts in enumerate([*said, [pauses]]):
+        require(bool(parts), "data", config.data, f"nobody says {digit}")
+        states = config.states if digit < DIGITS else 1
+        model = fit(parts, states, config)
+        found["means"].append(model.means_)
+        found["variances"].append(np.maximum(model.covars_, LEAST_VARIANCE))
+        found["weights"].append(model.weights_)
+        # of a geometric distribution with the mean that is seen: 1 - 1 / (frames of a state)
+        frames = sum(map(len, parts)) / (states * len(parts))
+        found["stay"].append(np.full(states, max(1 - 1 / frames, 0.05) if digit < DIGITS else PAUSE_STAYS))
+    return {f"{name}/{one}": np.concatenate(parts) for one, parts in found.items()}
+
+
+def fit(parts: list[Array], states: int, config: Config) -> Any:
+    """hmmlearn's model of segments ``(frames, n)``: a chain of so many states, each of which goes on to the next one.
+
+    Each segment is first shared out evenly to the states, whose Gaussians begin around the mean of their share.
+    """
     with needs_extra("speech"):
         from hmmlearn.hmm import GMMHMM
-    said, pauses = segments(config, fold.train, name)
-    means, variances, weights, stay = [], [], [], []
-    chain = 0.5 * (np.eye(config.states) + np.eye(config.states, k=1))
-    chain[-1, -1] = 1
-    for digit, parts in enumerate(said):
-        require(bool(parts), "data", config.data, f"nobody says {digit}")
-        model = GMMHMM(
-            *(config.states, config.mixtures),
-            covariance_type="diag", n_iter=config.iterations, random_state=config.seed, tol=0.0,
-            init_params="", params="tmcw", min_covar=LEAST_VARIANCE,
-        )  # fmt: skip
-        model.startprob_, model.transmat_ = np.eye(config.states)[0], chain
-        model.means_, model.covars_, model.weights_ = evenly(parts, config)
-        lengths = [len(one) for one in parts]
-        model.fit(np.concatenate(parts), lengths)
-        means.append(model.means_)
-        variances.append(np.maximum(model.covars_, LEAST_VARIANCE))
-        weights.append(model.weights_)
-        # of a geometric distribution with the mean that is seen: 1 - 1 / (frames of a state)
-        stay.append(np.full(config.states, max(1 - config.states * len(parts) / sum(lengths), 0.05)))
-    shape = (1, config.mixtures, pauses.shape[1])
-    means.append(np.broadcast_to(pauses.mean(0), shape))
-    variances.append(np.broadcast_to(np.maximum(pauses.var(0), LEAST_VARIANCE), shape))
-    weights.append(np.eye(config.mixtures)[:1])
-    stay.append(np.full(1, 0.9))
-    parameters = {"means": means, "variances": variances, "weights": weights, "stay": stay}
-    return {f"{name}/{one}": np.concatenate(parts) for one, parts in parameters.items()}
-
-
-def evenly(parts: list[Array], config: Config) -> tuple[Array, Array, Array]:
-    """Where the fit starts: each segment shared out evenly to the states, whose Gaussians begin around their mean."""
-    shares = [
-        np.concatenate(share) for share in zip(*(np.array_split(one, config.states) for one in parts), strict=True)
-    ]
+    model = GMMHMM(
+        *(states, config.mixtures),
+        covariance_type="diag", n_iter=config.iterations, random_state=config.seed, tol=0.0,
+        init_params="", params="tmcw", min_covar=LEAST_VARIANCE,
+    )  # fmt: skip
+    shares = [np.concatenate(share) for share in zip(*(np.array_split(one, states) for one in parts), strict=True)]
     rng = generators(config.seed, "mixtures")["mixtures"]
-    means = np.stack(
-        [one.mean(0) + 0.5 * one.std(0) * rng.normal(size=(config.mixtures, one.shape[1])) for one in shares]
-    )
-    variances = np.stack([np.tile(np.maximum(one.var(0), LEAST_VARIANCE), (config.mixtures, 1)) for one in shares])
-    return means, variances, np.full(means.shape[:2], 1 / config.mixtures)
+    size = (config.mixtures, parts[0].shape[1])
+    model.startprob_ = np.eye(states)[0]
+    model.transmat_ = 0.5 * (np.eye(states) + np.eye(states, k=1))
+    model.transmat_[-1, -1] = 1
+    model.means_ = np.stack([one.mean(0) + 0.5 * one.std(0) * rng.normal(size=size) for one in shares])
+    model.covars_ = np.stack([np.tile(np.maximum(one.var(0), LEAST_VARIANCE), (size[0], 1)) for one in shares])
+    model.weights_ = np.full((states, config.mixtures), 1 / config.mixtures)
+    return model.fit(np.concatenate(parts), [len(one) for one in parts])
 
 
 def train(config: Config, run: Run | None = None) -> Mixtures:

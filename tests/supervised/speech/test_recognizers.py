@@ -84,7 +84,7 @@ def test_each_speaker_held_out_by_a_model_of_its_own(tones: str, tmp_path: Path)
     (ours / "12_cem_9.wav").write_bytes((Path(tones.removeprefix("recordings:")) / "1_ann_4.wav").read_bytes())
     evaluate_door.main([str(tmp_path / "run"), "--data", f"recordings:{ours}", "--json", str(tmp_path / "ours.json")])
     result = json.loads((tmp_path / "ours.json").read_text())
-    assert set(result["beam"]) == {"ann", "bob"} and result["protocol"].endswith("all of it, strings of 4 recordings")
+    assert set(result["beam"]) == {"ann", "bob"} and result["protocol"].endswith("all of it, 4 digits in strings")
 
 
 def test_a_killed_run_ends_in_the_same_bits(tones: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
