@@ -47,6 +47,14 @@ from supervised.vision.detection import two_stage, yolo
 from tools import plot
 from tools.bench.__main__ import BENCHES
 from tools.book import index
+from tools.language_results import (
+    spoken_results,
+    spoken_years,
+    word_answers,
+    word_neighbours,
+    word_results,
+    written_texts,
+)
 from tools.networks import architectures
 from tools.results import (
     asked_results,
@@ -60,10 +68,6 @@ from tools.results import (
     supervised_results,
     training_curves,
     transfer_results,
-    word_answers,
-    word_neighbours,
-    word_results,
-    written_texts,
     zoo_agents,
 )
 from tools.tables import markdown, rounded
@@ -458,6 +462,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "speech-settings": speech_settings,
     "generate-options": options(generate.Options),
     "written-texts": written_texts,
+    "spoken-results": spoken_results,
+    "spoken-years": spoken_years,
     "neural-lm-settings": settings_table(presets(neural_lm)),
     "word2vec-settings": settings_table(presets(word2vec)),
     "words-options": options(words.Options),

@@ -230,66 +230,6 @@ def supervised_results() -> str:
     return markdown(head, rows)
 
 
-def texts_by_epoch() -> dict[str, str]:
-    """What the language model of the book's size made up after each epoch of its stored run."""
-    path = FOLDER / "notes-char-lm-book-s0.txt"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {epoch: text for epoch, _, text in (line.removeprefix("epoch ").partition(": ") for line in lines)}
-
-
-def written_texts() -> str:
-    """The same as a table."""
-    return markdown(("epoch", "text"), texts_by_epoch().items())
-
-
-#: presets of word2vec whose answers are shown
-WORD_VECTORS = ("default", "cbow", "subwords", "softmax", "cbow-softmax")
-
-
-def _word_vectors() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Stored evaluations of presets of word2vec."""
-    for name in WORD_VECTORS:
-        path = FOLDER / f"supervised-word2vec-{name}-s0.json"
-        if path.exists():
-            yield name, json.loads(path.read_text())
-
-
-def word_results() -> str:
-    """How well presets of word2vec foretell, and agree with people."""
-    rows = []
-    for name, one in _word_vectors():
-        relations = (f"{one['right'][kind]} of {of}" if of else "" for kind, of in one["questions"].items())
-        numbers = (
-            f"{one['loss']:.3f}",
-            f"{one['baseline']:.3f}",
-            f"{one['related']:.1%} of {one['pairs']}",
-            f"{one['analogies']:.1%}",
-        )
-        rows.append((f"`{name}`", f"{one['vocabulary']:,}", *numbers, *relations))
-    head = ("preset", "words", "loss", "baseline", "related", "analogies", "he, she", "go, went", "man, men")
-    return markdown(head, rows)
-
-
-def word_neighbours() -> str:
-    """What is nearest to some words, by two presets."""
-    found = {name: one["neighbours"] for name, one in _word_vectors() if name in ("default", "subwords")}
-    words = dict.fromkeys(word for neighbours in found.values() for word in neighbours)
-    rows = [(word, *(_ranked(one.get(word, ())) for one in found.values())) for word in words]
-    return markdown(("word", *(f"`{name}`" for name in found)), rows)
-
-
-def word_answers() -> str:
-    """What the preset `subwords` answers to questions of analogy."""
-    answers = dict(_word_vectors()).get("subwords", {}).get("answers", [])
-    rows = ((f"{a} is to {b} as {c} is to", _ranked(ranked)) for a, b, c, ranked in answers)
-    return markdown(("question", "answers"), rows)
-
-
-def _ranked(words: Sequence[tuple[str, float]]) -> str:
-    """The first few of them, with their cosines."""
-    return ", ".join(f"{word} {cosine:.2f}" for word, cosine in words[:5])
-
-
 def transfer_results() -> str:
     """What CIFAR-10 becomes of published weights and without: stored evaluations of three presets of MobileNet v2."""
     ways = {"fine-tune": "all layers learn on", "extract": "the last layer learns", "scratch": "all weights are new"}

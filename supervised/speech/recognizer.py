@@ -142,23 +142,34 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
     """How many digits are told wrong; years with and without a language model; see `supervised.judgement.Model`."""
     decoder = Decoder(config, restored(config, state, partial(Recognizer, config)))
     found = judged(config, name, decoder.models, decoder.say, partial(draw, decoder))
-    parts = judged_by(config, name, decoder.models)
-    alone = all({one.digits for one in test} >= {(digit,) for digit in range(len(WORDS))} for _, test in parts.values())
-    years = {"years": of_years(decoder, parts)} if alone else {}
+    spoken = {fold: who_says_all(test) for fold, (_, test) in judged_by(config, name, decoder.models).items()}
+    years = {"years": of_years(decoder, spoken)} if all(spoken.values()) else {}
     return found._replace(details={**found.details, **years})
 
 
-def of_years(decoder: Decoder, parts: Mapping[str, Fold]) -> dict[str, Any]:
-    """Error rates of years, which a language model has read others of: without it, and with it."""
+def who_says_all(recordings: Sequence[Recording]) -> list[list[list[Recording]]]:
+    """Recordings of single digits, by speaker and digit; of those who say all of them."""
+    found: dict[str, list[list[Recording]]] = {}
+    for one in recordings:
+        if len(one.digits) == 1:
+            found.setdefault(one.speaker, [[] for _ in WORDS])[one.digits[0]].append(one)
+    return [by_digit for by_digit in found.values() if all(by_digit)]
+
+
+def of_years(decoder: Decoder, spoken: Mapping[str, list[list[list[Recording]]]]) -> dict[str, Any]:
+    """Error rates of years, which a language model has read others of: without it, and with it.
+
+    Args:
+        spoken: by fold, as of `who_says_all`.
+    """
     rng = generators(0, "years")["years"]
     model = LanguageModel([year(rng) for _ in range(YEARS_READ)], len(WORDS))
     rates: dict[str, list[dict[str, float]]] = {"lexicon": [], "language model": []}
-    for fold, (_, test) in parts.items():
-        by_digit = [[one for one in test if one.digits == (digit,)] for digit in range(len(WORDS))]
-        those = [
-            put_together([by_digit[digit][rng.integers(len(by_digit[digit]))] for digit in year(rng)], rng)
-            for _ in range(YEARS)
-        ]
+    for fold, speakers in spoken.items():
+        those = []
+        for _ in range(YEARS):
+            by_digit = speakers[rng.integers(len(speakers))]  # a year is one speaker's
+            those.append(put_together([by_digit[d][rng.integers(len(by_digit[d]))] for d in year(rng)], rng))
         chances = [decoder.chances(fold, one) for one in those]
         for way, language in (("lexicon", None), ("language model", model)):
             rates[way].append(error_rates([decoder.best(one, language) for one in chances], those))

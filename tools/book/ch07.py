@@ -7,7 +7,7 @@ from supervised.language.ngrams import NGrams
 from supervised.scratch import recurrent
 from supervised.speech import features
 from supervised.speech.ctc import said
-from tools import results
+from tools import language_results
 from tools.book.rows import NOT_MEASURED, PROSE, Equation, Item, Reader, Sections, both, evaluated, picture
 
 MEMORY = "python -m agents.train ppo --preset memory"
@@ -75,7 +75,7 @@ def written(epoch: int) -> Reader:
     """What the model of the book's size made up after so many epochs."""
 
     def read() -> str:
-        texts = results.texts_by_epoch()
+        texts = language_results.texts_by_epoch()
         return f"after {epoch} of {len(texts)} epochs: {texts[str(epoch)]}" if texts else NOT_MEASURED
 
     return read
