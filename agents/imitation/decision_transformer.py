@@ -84,6 +84,8 @@ class Config(Cloning):
         super().__post_init__()
         for name in ("context", "units", "layers"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
+        asked = self.target_return is None or np.isfinite(self.target_return)
+        require(bool(asked), "target_return", self.target_return, "use a finite number")
         require(self.max_gradient_norm >= 0, "max_gradient_norm", self.max_gradient_norm, "use 0 or more")
         for name in ("dropout", "validation"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "use a share from 0 to below 1")

@@ -74,8 +74,8 @@ class InstructionMaze(BatchedEnv):
 
     ## Episode
     Starts in a room. Terminates at any exit, and when a thing is taken that is not the next one asked for; truncated
-    after ``max_episode_steps`` ("2 x cells", the default, is 2 times rows times columns). The step that ends an episode
-    tells ``success`` in ``info`` (in ``final_info`` where the same step resets).
+    after ``max_episode_steps`` ("2 x cells", the default, is 2 times rows times columns; `gymnasium.make` takes numbers
+    alone). The step that ends an episode tells ``success`` in ``info`` (in ``final_info`` where the same step resets).
     ``reset(options={"instruction": text})`` asks for a sentence of the grammar; one for all lanes or one a lane.
 
     ## Keywords
@@ -123,8 +123,10 @@ class InstructionMaze(BatchedEnv):
         max_episode_steps: int | Literal["2 x cells"] | None = "2 x cells",
         **kwargs: Any,
     ) -> None:
-        if len(size) != 2 or min(size) < SMALLEST or not all(side % 2 for side in size):
-            raise ValueError(f"size={tuple(size)}: give odd numbers of rows and columns from {SMALLEST} on")
+        if np.shape(size) != (2,) or min(size) < SMALLEST or not all(side % 2 for side in size):
+            raise ValueError(f"size={size}: give two odd numbers, rows and columns, from {SMALLEST} on")
+        if isinstance(max_episode_steps, str) and max_episode_steps != "2 x cells":
+            raise ValueError(f'max_episode_steps={max_episode_steps!r}: give a number, None, or "2 x cells"')
         if not 0 <= loops <= 1:
             raise ValueError(f"loops={loops}: give a chance from 0 to 1")
         rows, self.columns = size[0] + 2, size[1] + 2

@@ -104,8 +104,8 @@ def find(texts: str | Sequence[str]) -> NDArray[np.int64]:
         ValueError: a text that is no sentence of the grammar.
     """
     numbers = {one.text: number for number, one in enumerate(INSTRUCTIONS)}
-    wanted = [texts] if isinstance(texts, str) else list(texts)
+    wanted = list(texts) if isinstance(texts, Sequence | np.ndarray) and not isinstance(texts, str) else [texts]
     for text in wanted:
-        if text not in numbers:
+        if not isinstance(text, str) or text not in numbers:
             raise ValueError(f"instruction {text!r} is no sentence of the grammar: write one like {TEXTS[4]!r}")
     return np.array([numbers[text] for text in wanted])

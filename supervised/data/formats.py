@@ -164,7 +164,7 @@ def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
         with tarfile.open(path) as archive:
             for member in archive:
                 if member.isfile() and (file := archive.extractfile(member)) is not None:
-                    yield member.name.removeprefix("./"), file
+                    yield member.name.removeprefix("./"), io.BytesIO(file.read())  # where it may fail
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise CorruptFile(f"cannot read {path}: {error}; it is truncated or damaged") from error
 

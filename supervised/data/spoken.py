@@ -113,13 +113,18 @@ def put_together(parts: list[Recording], rng: np.random.Generator) -> Recording:
 
 
 def strings(recordings: list[Recording], rng: np.random.Generator, longest: int = LONGEST) -> list[Recording]:
-    """Strings of 1 to ``longest`` recordings of one speaker each, so that every recording is in one of them."""
+    """Strings of 1 to ``longest`` digits of one speaker each, so that every recording is in one of them.
+
+    Longer ones are single recordings of more digits.
+    """
     found = []
     for speaker in sorted({one.speaker for one in recordings}):
         those = [one for one in recordings if one.speaker == speaker]
         order, first = rng.permutation(len(those)), 0
         while first < len(those):
-            length = int(rng.integers(1, longest + 1))
-            found.append(put_together([those[k] for k in order[first : first + length]], rng))
-            first += length
+            wanted, end = int(rng.integers(1, longest + 1)), first + 1
+            while sum(len(those[k].digits) for k in order[first : end + 1]) <= wanted and end < len(those):
+                end += 1
+            found.append(put_together([those[k] for k in order[first:end]], rng))
+            first = end
     return found

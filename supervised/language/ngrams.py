@@ -57,7 +57,7 @@ class Config:
         require(self.seed >= 0, "seed", self.seed, "use 0 or more")
         for name in ("order", "rare"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "use 1 or more")
-        require(self.k > 0, "k", self.k, "use a positive number")
+        require(0 < self.k < np.inf, "k", self.k, "use a positive, finite number")
 
 
 class Order(NamedTuple):

@@ -1,5 +1,6 @@
 """Text made up by a language model, token by token."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,17 +31,18 @@ class Prompt:
     def __post_init__(self) -> None:
         require(self.length >= 1, "length", self.length, "use at least 1")
         for name in ("temperature", "top_k", "seed"):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
+            require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "use 0 or more, and finite")
 
     def draw(self, chances: NDArray[Any], rng: np.random.Generator) -> int:
         """A token by chances ``(tokens,)``, which need not sum to 1: P(token) ~ chance^(1 / temperature)."""
         if self.temperature == 0:
             return int(chances.argmax())
-        with np.errstate(divide="ignore"):
-            logits = np.log(chances.astype(np.float64)) / self.temperature
+        with np.errstate(divide="ignore", over="ignore"):
+            logs = np.log(chances.astype(np.float64))
+            logits = (logs - logs.max()) / self.temperature
         if 0 < self.top_k < len(logits):
             logits[np.argsort(-logits, kind="stable")[self.top_k :]] = -np.inf
-        exponentials = np.exp(logits - logits.max())
+        exponentials = np.exp(logits)  # of which the greatest is 1
         return int(rng.choice(len(logits), p=exponentials / exponentials.sum()))
 
     def write(

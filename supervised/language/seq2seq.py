@@ -248,6 +248,7 @@ def draw_attention(model: Seq2Seq, texts: Sequence[str], path: Path) -> None:
 PRESETS = {
     "default": Config(),
     "dates": Config(data="dates", epochs=6),
+    "dates-bahdanau": Config(data="dates", epochs=6, attention="bahdanau"),
     "sorting": Config(data="sorting", epochs=20),
     "reversed-copy": Config(data="reversed-copy"),
     "book": Config(attention="none", reverse=True, both=False),

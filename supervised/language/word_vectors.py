@@ -68,7 +68,7 @@ class WordVectors:
 
     def _nearest(self, direction: Array, but: Sequence[str], count: int) -> Ranked:
         cosines = self._units @ direction
-        cosines[[self._places[word] for word in but if word in self]] = -np.inf
+        cosines[np.isin(self.words, list(but))] = -np.inf  # wherever they are
         best = np.argsort(-cosines, kind="stable")[: min(count, int(np.isfinite(cosines).sum()))]
         return [(self.words[place], float(cosines[place])) for place in best]
 
@@ -127,7 +127,7 @@ def read_glove(path: Path) -> WordVectors:
 
 def _decoded(content: bytes, path: Path, number: int) -> str:
     try:
-        return content.decode()
+        return content.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         raise CorruptFile(f"{path}: line {number} is not UTF-8; give a text file of GloVe") from error
 
@@ -141,7 +141,8 @@ def _parted(fields: Sequence[str], size: int | None, where: str) -> tuple[str, A
     if given < max(size, 1) or longer:
         raise CorruptFile(f"{where} has {given} numbers in place of {size or 'some'}; give the whole file, or mend it")
     try:
-        vector = np.array(fields[1 + given - size :], np.float32)
+        with np.errstate(over="ignore"):  # which is refused below
+            vector = np.array(fields[1 + given - size :], np.float64).astype(np.float32)
     except ValueError as error:
         reason = str(error).removeprefix("could not convert string to float: ")
         raise CorruptFile(f"{where} has {reason} in place of a number; mend that line, or take it out") from error

@@ -35,6 +35,7 @@ from supervised.training.run import Run
 Array = NDArray[Any]
 
 VOCABULARY = (*SPECIAL, *WORDS)
+DIGITS_A_SECOND = 8  # which nobody says
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,9 @@ def judge(config: Config, state: Mapping[str, Any], name: str) -> Judgement:
 
     @torch.inference_mode()
     def say(fold: str, recording: Recording) -> dict[str, list[int]]:
+        most = max(LONGEST, int(DIGITS_A_SECOND * recording.seconds)) + 1
         began = models[fold].listen([heard(recording.wave, config.features)])
-        found = {
-            way: models[fold].decoder.write(began, LONGEST + 1, n) for way, n in (("beam", config.beam), ("greedy", 1))
-        }
+        found = {way: models[fold].decoder.write(began, most, n) for way, n in (("beam", config.beam), ("greedy", 1))}
         return {
             way: [token - len(SPECIAL) for token in one.tokens[0] if token >= len(SPECIAL)]
             for way, one in found.items()

@@ -14,6 +14,7 @@ from supervised.speech.augmentation import elsewhere, faster, masked
 from supervised.speech.digits import folds
 from supervised.speech.encoder import EncoderSettings
 from supervised.speech.features import heard
+from supervised.training.errors import UserError
 from supervised.training.run import Run
 from supervised.training.seeding import generators, seeded_modules, set_threads
 
@@ -65,6 +66,10 @@ def made(config: EncoderSettings, names: Mapping[str, Any], network: Callable[[]
     """Networks of folds that have learnt nothing."""
     found = nn.ModuleDict()
     for name in names:
+        if "." in name or hasattr(found, name):  # which no name of a module can be
+            raise UserError(
+                f"a speaker called {name!r} cannot be held out; give the recordings another name of speaker"
+            )
         with seeded_modules(config.seed, f"network {name}"):
             found[name] = network()
     return found.to(torch.device(config.device))

@@ -294,6 +294,8 @@ def test_pictures_show_the_instruction() -> None:
         ({"size": (8, 9)}, r"size=\(8, 9\)"),
         ({"size": (5, 9)}, r"size=\(5, 9\)"),
         ({"size": (9,)}, r"size=\(9,\)"),
+        ({"size": 9}, "size=9: give two odd numbers"),
+        ({"max_episode_steps": "3 x cells"}, "max_episode_steps='3 x cells'"),
         ({"loops": 1.5}, "loops=1.5"),
         ({"split": "test"}, "split='test'"),
     ],
@@ -305,7 +307,7 @@ def test_bad_keywords(keywords: dict[str, Any], message: str) -> None:
 
 def test_bad_instructions() -> None:
     env = InstructionMaze(3)
-    for wrong in ("eat the carrot", ["leave by the east exit"] * 2):
+    for wrong in ("eat the carrot", ["leave by the east exit"] * 2, None, 5, [5]):
         with pytest.raises(ValueError, match="instruction"):
             env.reset(seed=0, options={"instruction": wrong})
     _, infos = env.reset(seed=0, options={"instruction": [one.text for one in INSTRUCTIONS[:3]]})

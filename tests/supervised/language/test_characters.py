@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,43 @@ def test_lanes_go_on_where_batches_end() -> None:
     for inputs, targets in parts:
         torch.testing.assert_close(targets, inputs + 1)
     assert parts[1][0][0].tolist() == (parts[0][0][-1] + 1).tolist()
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_batch_begins_with_what_the_last_one_left(cell: str) -> None:
+    """Until all is forgotten, every so many batches."""
+    ours = model(cell, reset_every=3)
+    given: list[Any] = []
+    left: list[Any] = []
+
+    def spy(network: torch.nn.Module, arguments: Any, result: Any) -> None:
+        given.append(arguments[1])
+        left.append(result[1])
+
+    ours.register_forward_hook(spy)
+    learn(ours, torch.optim.Adam(ours.parameters()), lanes(np.arange(1100) % len(VOCABULARY), 8, 0))
+    assert len(given) > 3 and [state is None for state in given] == [k % 3 == 0 for k in range(len(given))]
+    for before, after in zip(left[:-1], given[1:], strict=True):
+        if after is not None:
+            pairs = zip(before, after, strict=True) if cell == "lstm" else [(before, after)]
+            assert all(torch.equal(one, other) and not other.requires_grad for one, other in pairs)
+
+
+def test_gradients_are_cut_to_the_norm_asked_for() -> None:
+    read = lanes(np.arange(200) % len(VOCABULARY), 8, 0)[:21]  # a batch
+    for clip in (1e-2, 1e4):
+        ours = model("lstm", clip=clip)
+        before = [one.detach().clone() for one in ours.parameters()]
+        learn(ours, torch.optim.SGD(ours.parameters(), 1.0), read)  # a step as long as the gradient
+        moved = torch.cat([(a - b).flatten() for a, b in zip(ours.parameters(), before, strict=True)]).norm().item()
+        assert (moved == pytest.approx(clip, rel=0.05)) == (clip < 1), moved
+
+
+def test_gates_that_forget_are_open_at_first() -> None:
+    biases = {name: bias for name, bias in model("lstm").named_parameters() if "bias_hh" in name}
+    assert len(biases) == 2
+    for bias in biases.values():
+        assert (bias[64:128] == 1).all() and (bias[:64] < 1).all()
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -29,6 +29,7 @@ def test_a_word_that_is_there_twice_is_the_first_and_no_vector_is_no_trouble() -
     known = WordVectors(("a", "b", "a", "none"), np.array([[1, 0], [0, 1], [-1, 0], [0, 0]], np.float32))
     np.testing.assert_array_equal(known.direction("a"), [1, 0])
     assert dict(known.neighbours("b"))["none"] == 0
+    assert "a" not in dict(known.neighbours("a")), "neither of them"
 
 
 def test_unknown_words_are_refused_unless_they_have_parts() -> None:
@@ -54,6 +55,8 @@ def test_files_of_others_are_read(tmp_path: Path) -> None:
     assert found.words == ("the", "of") and found.matrix.tolist() == [[0.5, -1], [np.float32(0.2), 3]]
     (tmp_path / "fast.vec").write_bytes(b"2 2\r\nthe 0.5 -1 \r\nof 0.2 3 \r\n")  # fastText's
     assert read_glove(tmp_path / "fast.vec").words == ("the", "of")
+    (tmp_path / "marked.txt").write_bytes(b"\xef\xbb\xbfthe 0.5 -1\nof 2e-1 3\n")  # as some editors begin files
+    assert read_glove(tmp_path / "marked.txt").words == ("the", "of")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,7 @@ def test_files_of_others_are_read(tmp_path: Path) -> None:
         (b"the\n", "line 1 has 0 numbers in place of some"),
         (b"the 1 2\nof 1 two\n", "line 2 has 'two' in place of a number"),
         (b"the 1 2\nof 1 nan\n", "line 2 has a number that is not finite"),
+        (b"the 1 2\nof 1 1e300\n", "line 2 has a number that is not finite"),
         (b"the 1 2\ncaf\xe9 1 2\n", "line 2 is not UTF-8"),
         (b"3 2\nthe 1 2\nof 1 2\n", "holds 2 vectors where line 1 tells of 3"),
         (b"", "holds no vectors"),

@@ -139,6 +139,25 @@ def test_labels_of_words() -> None:
     assert recognizer.read([3, *config.labelled([4])], config.spellings) == [4]  # a letter too many is left out
 
 
+def test_a_year_to_be_judged_by_is_none_that_was_read() -> None:
+    rng = np.random.default_rng(0)
+    read, judged = recognizer.years(5_000, False, rng), recognizer.years(500, True, rng)
+    assert not set(read) & set(judged) and len(set(read)) == 200 and len(set(judged)) > 75
+    assert min(read + judged)[:2] == (1, 8) and max(read + judged)[:2] == (2, 0)
+
+
+def test_a_year_is_one_speakers() -> None:
+    nobody = np.zeros((0, 2), np.int64)
+    said = [
+        Recording("", speaker, 0, (digit,), np.ones(9, np.float32), nobody)
+        for speaker, digits in (("ann", range(10)), ("bob", range(9)), ("cem", range(10)))
+        for digit in digits
+    ]
+    found = recognizer.who_says_all(said)
+    assert [{one.speaker for by in speaker for one in by} for speaker in found] == [{"ann"}, {"cem"}]
+    assert [one.digits for by in found[1] for one in by] == [(digit,) for digit in range(10)]
+
+
 def test_states_are_told_of_what_is_said() -> None:
     """Viterbi's alignment by a network's chances is as it should be where these are sure."""
     config = hybrid.Config(states=2)
@@ -180,5 +199,14 @@ def test_mistakes_are_one_line(tones: str, tmp_path: Path, refused: Callable[...
     alone.mkdir()
     (alone / "1_ann_5.wav").write_bytes((folder / "1_ann_5.wav").read_bytes())
     assert "nothing is left to test with; give more speakers or indices" in refuse(data=f"recordings:{alone}")
+    for name in ("train", "dr.x"):  # which cannot be names of modules
+        named = tmp_path / name
+        named.mkdir()
+        for digit in range(2):
+            sound = (folder / f"{digit}_ann_5.wav").read_bytes()
+            (named / f"{digit}_{name}_5.wav").write_bytes(sound)
+            (named / f"{digit}_ann_5.wav").write_bytes(sound)
+        told = refuse("--held-out", name, data=f"recordings:{named}")
+        assert f"a speaker called {name!r} cannot be held out" in told
     assert not (tmp_path / "run").exists()
     assert find("ctc").measures == {"digit_error_rate": ".2%", "string_error_rate": ".2%"}

@@ -1,6 +1,8 @@
 """Recordings of digits: read, refused, and put together."""
 
+import gzip
 import io
+import tarfile
 import wave
 from pathlib import Path
 
@@ -91,6 +93,31 @@ def test_strings_have_every_recording_once() -> None:
         quiet[begin:end] = True
     np.testing.assert_array_equal(quiet, one.wave == 0)
     assert one.digits == (0, 1, 2) and (~quiet).sum() == 50 + 51 + 52
+
+
+def test_strings_of_recordings_with_several_digits_have_no_more_than_others() -> None:
+    nobody = np.zeros((0, 2), np.int64)
+    said = [Recording(f"{k}", "ann", k, (1,) * (1 + k % 4), np.ones(9, np.float32), nobody) for k in range(40)]
+    said.append(Recording("long", "ann", 99, (2,) * 9, np.ones(9, np.float32), nobody))
+    found = strings(said, np.random.default_rng(0))
+    assert sorted(name for one in found for name in one.name.split("+")) == sorted(one.name for one in said)
+    assert all(len(one.digits) <= LONGEST for one in found if one.name != "long")
+    assert max(len(one.name.split("+")) for one in found) > 2
+
+
+def test_a_cut_archive_is_one_line(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "whole.tar", "w") as archive:
+        for index in range(4):
+            content = wav(np.arange(5_000))
+            member = tarfile.TarInfo(f"1_ann_{index}.wav")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    assert len(load_spoken(f"recordings:{tmp_path / 'whole.tar'}")) == 4
+    (tmp_path / "cut.tar").write_bytes((tmp_path / "whole.tar").read_bytes()[:15_000])
+    (tmp_path / "cut.tgz").write_bytes(gzip.compress((tmp_path / "whole.tar").read_bytes())[:3_000])
+    for name in ("cut.tar", "cut.tgz"):
+        with pytest.raises(CorruptFile, match=f"cannot read .*{name}: .*; it is truncated or damaged"):
+            load_spoken(f"recordings:{tmp_path / name}")
 
 
 @pytest.mark.skipif(not is_here("fsdd/recordings.tar"), reason="needs the spoken digits")
