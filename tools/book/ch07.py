@@ -57,8 +57,8 @@ def printed() -> str:
 
 
 def heard() -> str:
-    """The Mel spectrum of a recording as long as the book's."""
-    return "{} x {}".format(*features.mel(np.zeros(int(1.2 * RATE))).shape) + ", of 1.2 s at 8 kHz"
+    """The size of the Mel spectrum of a recording as long as the book's."""
+    return "{} x {} of as many seconds".format(*features.mel(np.zeros(int(1.2 * RATE))).shape)
 
 
 def path() -> str:
@@ -255,7 +255,7 @@ ITEMS: Sections[Item] = {
             evaluated("supervised-gmm-hmm-default", "digit_error_rate", ".1%", "digits wrong:"),
         ),
         Item("example", "CTC: what a path of labels and blanks says", f"{SPEECH}/ctc.py:said", path, book="aab"),
-        Item("figure", "a lattice of words", f"{SPEECH}/decoding.py:lattice", "lattice.png of every evaluation"),
+        Item("figure", "a lattice of words", f"{SPEECH}/decoding.py:lattice", picture("speech-lattice")),
         Item(
             "claim",
             "Viterbi's algorithm and beam search",

@@ -117,6 +117,24 @@ def test_baseline_is_what_scores_without_a_source_come_to() -> None:
     assert unigram_loss(soft, targets) == pytest.approx(-(chances * np.log(chances)).sum(), abs=0.01)
 
 
+def test_cbow_foretells_from_the_mean_of_what_is_around() -> None:
+    config = Config(threshold=1.0, objective="softmax", architecture="cbow", size=3, dtype="float32")
+    model = Word2Vec(config, ("a", "b", "c", "d"), np.ones(4, np.int64))
+    rng = np.random.default_rng(0)
+    sources, outputs = rng.normal(size=(2, 4, 3)).astype(np.float32)
+    with torch.no_grad():
+        model.inputs.copy_(torch.from_numpy(sources))
+        model.outputs.copy_(torch.from_numpy(outputs))
+    text, spans = np.array([0, 1, 2, 3, 1]), np.ones(5, np.int64)  # one word on either side
+    losses = []
+    for place, word in enumerate(text):
+        near = [text[k] for k in (place - 1, place + 1) if 0 <= k < 5]
+        scores = outputs @ sources[near].mean(0)
+        losses.append(np.log(np.exp(scores).sum()) - scores[word])
+    total, count = word2vec.soften(model, text, spans, rng)
+    assert count == 5 and total == pytest.approx(sum(losses), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("name", "module", "config"),
     [

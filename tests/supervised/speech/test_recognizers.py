@@ -168,6 +168,17 @@ def test_states_are_told_of_what_is_said() -> None:
     np.testing.assert_array_equal(hybrid.aligned(config.topology, string, scaled), states)
 
 
+@pytest.mark.parametrize("epoch", [0, hybrid.FIRST_EPOCHS])
+def test_states_are_first_shared_out_and_then_found(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = hybrid.Config(states=2, units=16)
+    model = hybrid.Teller(config)
+    monkeypatch.setattr(hybrid, "aligned", lambda topology, one, scaled: np.full(len(scaled), 7))
+    string = Recording("", "ann", 0, (1,), np.ones(1_600, np.float32), np.array([[0, 400], [1_200, 1_600]]))
+    hybrid.loss(config, model, [heard(string.wave, "mel")], [string], epoch)
+    counted = np.flatnonzero(model.counts.numpy() > hybrid.FORGOTTEN + 0.5)
+    assert counted.tolist() == ([7] if epoch else [2, 3, 20]), "both states of 1, and the pause"
+
+
 def test_mistakes_are_one_line(tones: str, tmp_path: Path, refused: Callable[..., str]) -> None:
     def refuse(*more: str, model: str = "ctc", data: str = tones) -> str:
         return refused(train_door.main, model, "--data", data, "--run-dir", str(tmp_path / "run"), *more)
