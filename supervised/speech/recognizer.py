@@ -34,7 +34,6 @@ Array = NDArray[Any]
 LABELS = ("digits", "characters")
 CHARACTERS = sorted(set("".join(WORDS)))
 YEARS, YEARS_READ = 100, 2_000  # drawn to be judged by, and for the language model to read
-KEPT = 3  # every third year is to be judged by, and not read
 LATTICE_WIDTH = 32  # prefixes that the search for a lattice keeps
 
 
@@ -158,17 +157,17 @@ def who_says_all(recordings: Sequence[Recording]) -> list[list[list[Recording]]]
 
 
 def of_years(decoder: Decoder, spoken: Mapping[str, list[list[list[Recording]]]]) -> dict[str, Any]:
-    """Error rates of years none of which a language model has read, but others: without it, and with it.
+    """Error rates of years: without a language model, and with one that has read enough of them to know all.
 
     Args:
         spoken: by fold, as of `who_says_all`.
     """
     rng = generators(0, "years")["years"]
-    model = LanguageModel(years(YEARS_READ, False, rng), len(WORDS))
+    model = LanguageModel(years(YEARS_READ, rng), len(WORDS))
     rates: dict[str, list[dict[str, float]]] = {"lexicon": [], "language model": []}
     for fold, speakers in spoken.items():
         those = []
-        for year in years(YEARS, True, rng):
+        for year in years(YEARS, rng):
             by_digit = speakers[rng.integers(len(speakers))]  # a year is one speaker's
             those.append(put_together([by_digit[d][rng.integers(len(by_digit[d]))] for d in year], rng))
         chances = [decoder.chances(fold, one) for one in those]
@@ -179,10 +178,9 @@ def of_years(decoder: Decoder, spoken: Mapping[str, list[list[list[Recording]]]]
     }
 
 
-def years(count: int, judged: bool, rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """The digits of so many years drawn from 1800 to 2099: of those to be ``judged`` by, or of all others."""
-    those = [year for year in range(1800, 2100) if (year % KEPT == 0) == judged]
-    return [tuple(map(int, str(year))) for year in rng.choice(those, count)]
+def years(count: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """The digits of so many years drawn from 1800 to 2099."""
+    return [tuple(map(int, str(year))) for year in rng.integers(1800, 2100, count)]
 
 
 def draw(decoder: Decoder, folder: Path, parts: Mapping[str, Fold]) -> Iterator[Path]:
