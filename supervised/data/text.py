@@ -63,14 +63,13 @@ def corpus(name: str, level: str, rare: int = 1) -> Corpus:
     """A text as numbers; in the vocabulary is what its first nine tenths have ``rare`` times or more.
 
     Raises:
-        UserError: as `read_text`, or a text too short to be parted, or without any token that often.
+        UserError: as `read_text`, or a text too short to be parted.
     """
     found = tokens(read_text(name), level)
     parted = len(found) - len(found) // 10
     require(len(found) >= 10, "data", name, f"its {len(found)} {level} are too few to learn from and to be judged by")
     often = Counter(found[:parted])
     vocabulary = (UNKNOWN, *(one for one, count in sorted(often.items()) if count >= rare))
-    require(len(vocabulary) > 1, "rare", rare, f"nothing is that often in {name}; use less")
     numbers = encode(found, vocabulary)
     return Corpus(numbers[:parted], numbers[parted:], vocabulary)
 

@@ -133,6 +133,7 @@ def train(config: Config, run: Run | None = None) -> NeuralLM:
     """
     set_threads(config.threads)
     text = corpus(config.data, "words", config.rare)
+    require(len(text.vocabulary) > 1, "rare", config.rare, f"{config.data} has no word that often; use less")
     learnt = len(text.train) - round(config.validation * len(text.train))
     require(learnt >= config.order, "order", config.order, f"{config.data} is shorter than that")
     text = Corpus(text.train[:learnt], text.train[learnt:], text.vocabulary)

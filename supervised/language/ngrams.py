@@ -167,6 +167,8 @@ def train(config: Config, run: Run | None = None) -> NGrams:
 
     def learn() -> tuple[NGrams, dict[str, float]]:
         text = corpus(config.data, config.level, config.rare)
+        known = len(text.vocabulary) > 1
+        require(known, "rare", config.rare, f"{config.data} has nothing that often; use less")
         require(len(text.train) >= config.order, "order", config.order, f"{config.data} is shorter than that")
         found = NGrams.counted(text.train, text.vocabulary, config.order)
         return found, {

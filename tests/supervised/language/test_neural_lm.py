@@ -88,3 +88,4 @@ def test_mistakes_are_one_line(text: str, refused: Callable[..., str]) -> None:
     assert "is shorter than that" in training("--order", "5000")
     assert "dropout=1.0: use 0 up to less than 1" in training("--dropout", "1")
     assert "hidden=0: use at least 1" in training("--hidden", "0")
+    assert "has no word that often; use less" in training("--rare", "100000")

@@ -139,6 +139,8 @@ def test_mistakes_are_one_line(tmp_path: Path, text: str, refused: Callable[...,
     assert "there is no text in it" in refuse("empty.txt", b" \n")
     assert "its 2 words are too few" in refuse("short.txt", b"two words")
     assert "is shorter than that" in refuse("ten.txt", b"a " * 10, "--order", "40")
+    assert "has nothing that often; use less" in refuse("ten.txt", b"a " * 10, "--rare", "40")
+    assert "k=inf: use a positive, finite number" in refuse("a.txt", b"a", "--smoothing", "add-k", "--k", "inf")
     assert "unknown smoothing 'kneser'; did you mean kneser-ney" in refuse("a.txt", b"a", "--smoothing", "kneser")
     assert "order=0: use 1 or more" in refuse("a.txt", b"a", "--order", "0")
     with pytest.raises(UserError, match=r"cannot read .*nowhere.txt: No such file or directory; give a file of text"):
