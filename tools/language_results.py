@@ -10,6 +10,13 @@ from tools.results import FOLDER
 from tools.tables import markdown
 
 
+def _stored(name: str) -> dict[str, Any]:
+    """The stored evaluation of MODEL-PRESET, or an empty one."""
+    path = FOLDER / f"supervised-{name}-s0.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
 def texts_by_epoch() -> dict[str, str]:
     """What the language model of the book's size made up after each epoch of its stored run."""
     path = FOLDER / "notes-char-lm-book-s0.txt"
@@ -29,9 +36,8 @@ WORD_VECTORS = ("default", "cbow", "subwords", "softmax", "cbow-softmax")
 def _word_vectors() -> Iterator[tuple[str, dict[str, Any]]]:
     """Stored evaluations of presets of word2vec."""
     for name in WORD_VECTORS:
-        path = FOLDER / f"supervised-word2vec-{name}-s0.json"
-        if path.exists():
-            yield name, json.loads(path.read_text())
+        if found := _stored(f"word2vec-{name}"):
+            yield name, found
 
 
 def word_results() -> str:
@@ -72,10 +78,8 @@ def _ranked(words: Sequence[tuple[str, float]]) -> str:
 
 def spoken_results() -> str:
     """How many digits of each unheard speaker are told wrong, by how they are found."""
-    path = FOLDER / "supervised-ctc-unseen-s0.json"
-    if not path.exists():
+    if not (result := _stored("ctc-unseen")):
         return markdown(("speaker",), [])
-    result = json.loads(path.read_text())
     ways = ("beam", "greedy")
     rates = {name: [result[way][name]["digit_error_rate"] for way in ways] for name in result["beam"]}
     rows = [(name, *(f"{rate:.1%}" for rate in one)) for name, one in rates.items()]
@@ -87,8 +91,7 @@ def spoken_years() -> str:
     """How many digits of years are told wrong, with and without what is known of years."""
     rows = []
     for preset in ("default", "unseen"):
-        path = FOLDER / f"supervised-ctc-{preset}-s0.json"
-        if path.exists():
-            years = json.loads(path.read_text())["years"]
-            rows.append((f"`{preset}`", *(f"{rate['digit_error_rate']:.2%}" for rate in years.values())))
+        if result := _stored(f"ctc-{preset}"):
+            rates = (f"{rate['digit_error_rate']:.2%}" for rate in result["years"].values())
+            rows.append((f"`{preset}`", *rates))
     return markdown(("preset", "lexicon alone", "with a language model"), rows)
