@@ -35,6 +35,8 @@ class WordVectors:
         self.words, self.matrix = tuple(words), matrix
         self._unseen = unseen
         self._places = {word: place for place, word in reversed(list(enumerate(self.words)))}
+        # of a word that is there twice both rows have the first one's place
+        self._firsts = np.array([self._places[word] for word in self.words], np.int64)
         self._units = unit(matrix)
 
     def __contains__(self, word: str) -> bool:
@@ -68,7 +70,7 @@ class WordVectors:
 
     def _nearest(self, direction: Array, but: Sequence[str], count: int) -> Ranked:
         cosines = self._units @ direction
-        cosines[np.isin(self.words, list(but))] = -np.inf  # wherever they are
+        cosines[np.isin(self._firsts, [self._places[word] for word in but if word in self])] = -np.inf
         best = np.argsort(-cosines, kind="stable")[: min(count, int(np.isfinite(cosines).sum()))]
         return [(self.words[place], float(cosines[place])) for place in best]
 
